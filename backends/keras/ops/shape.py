@@ -1,0 +1,77 @@
+"""Ops that move, cut, widen or resize, and values that no input gives."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from netspec.backends.keras.initialise import initializer
+from netspec.backends.keras.layer import Layer, helper, lowers, no_padding, stock, unless_default
+from netspec.backends.lowering import Site
+
+
+@lowers("flatten")
+def flatten(site: Site) -> Layer:
+    """Channels first; where every map is one element, order is no question."""
+    if site.rank == 0 or (site.input is not None and max(site.input.spatial) == 1):
+        return Layer(stock("Flatten"))
+    return helper("flatten")
+
+
+@lowers("unflatten")
+def unflatten(site: Site) -> Layer:
+    shape = site.known("shape")
+    if shape is not None and max(shape[1:], default=1) == 1:
+        return Layer(stock("Reshape", str((*shape[1:], shape[0]))))
+    return helper("unflatten", _tuple(site, "shape"))
+
+
+@lowers("channel_shuffle")
+def channel_shuffle(site: Site) -> Layer:
+    return helper("channel_shuffle", site.code("groups"))
+
+
+@lowers("slice")
+def channel_slice(site: Site) -> Layer:
+    start = "" if site.is_default("start") else site.code("start")
+    return Layer(f"layers.Identity(name={{name}})({{x}}[..., {start}:{site.code('stop')}])")
+
+
+@lowers("pad")
+def pad(site: Site) -> Layer:
+    padding = site.known("padding")
+    if site.known("value") == 0 and padding is not None and not no_padding(site):
+        pairs = padding[0] if site.rank == 1 else padding
+        code = site.code("padding")
+        # A number means the same to Keras; a list of numbers does not.
+        text = code if code.isdecimal() else str(pairs)
+        return Layer(stock(f"ZeroPadding{site.rank}D", text))
+    return helper("pad", site.code("padding"), value=unless_default(site, "value"))
+
+
+@lowers("resize")
+def resize(site: Site) -> Layer:
+    mode = site.known("mode")
+    if mode is None:
+        return helper("resize", site.code("size"), mode=site.code("mode"))
+    return helper(f"resize_{mode}", site.code("size"))
+
+
+@lowers("shift")
+def shift(site: Site) -> Layer:
+    return helper("shift", kernel=unless_default(site, "kernel"))
+
+
+@lowers("parameter")
+def parameter(site: Site) -> Layer:
+    value = initializer(site, "init")
+    if value.code is None:
+        layer = helper("parameter", _tuple(site, "shape"))
+    else:
+        layer = helper("parameter", _tuple(site, "shape"), initializer=value.code)
+    return replace(layer, helpers=layer.helpers + value.helpers)
+
+
+def _tuple(site: Site, attribute: str) -> str:
+    """A shape's code; a known one is written out, since a single number would be ambiguous."""
+    known = site.known(attribute)
+    return site.code(attribute) if known is None else str(known)

@@ -1,0 +1,9 @@
+"""The lowerings to ONNX. Importing this package registers every one that netspec ships."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_module.name}")

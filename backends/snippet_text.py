@@ -1,0 +1,73 @@
+"""Snippets as text: what a backend's `snippets.py` defines, read without importing it.
+
+Generated source copies them, and is written without the framework that it is for.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Snippet:
+    """A top-level definition: its text, and the names in it that the file imports or defines."""
+
+    text: str
+    imports: frozenset[str]
+    needs: frozenset[str]
+
+
+def snippet_text(path: Path, names: Iterable[str]) -> tuple[frozenset[str], str]:
+    """The import lines and the text of a file's snippets and of all that they use.
+
+    A line imports one name, so that sets of lines can be united. Definitions stand in the order of
+    the file, two empty lines between them.
+
+    Raises:
+        KeyError: there is no snippet of this name.
+    """
+    snippets = _snippets(path)
+    wanted: set[str] = set()
+    pending = list(names)
+    while pending:
+        name = pending.pop()
+        if name not in wanted:
+            wanted.add(name)
+            pending += snippets[name].needs
+    kept = [snippet for name, snippet in snippets.items() if name in wanted]
+    imports = frozenset[str]().union(*(snippet.imports for snippet in kept))
+    return imports, "\n\n\n".join(snippet.text for snippet in kept)
+
+
+@cache
+def _snippets(path: Path) -> dict[str, Snippet]:
+    source = path.read_text(encoding="utf-8")
+    lines = source.splitlines()
+    imports: dict[str, str] = {}
+    definitions: dict[str, ast.FunctionDef | ast.ClassDef] = {}
+    for statement in ast.parse(source).body:
+        if isinstance(statement, ast.Import | ast.ImportFrom):
+            imports.update(_imported(statement))
+        elif isinstance(statement, ast.FunctionDef | ast.ClassDef):
+            definitions[statement.name] = statement
+    found = {}
+    for name, definition in definitions.items():
+        used = {node.id for node in ast.walk(definition) if isinstance(node, ast.Name)}
+        found[name] = Snippet(
+            "\n".join(lines[definition.lineno - 1 : definition.end_lineno]),
+            frozenset(imports[other] for other in used & imports.keys()),
+            frozenset(used & definitions.keys() - {name}),
+        )
+    return found
+
+
+def _imported(statement: ast.Import | ast.ImportFrom) -> Iterator[tuple[str, str]]:
+    """Names that an import binds, each with a line that imports it alone."""
+    origin = f"from {statement.module} " if isinstance(statement, ast.ImportFrom) else ""
+    for alias in statement.names:
+        text = f"{alias.name} as {alias.asname}" if alias.asname else alias.name
+        yield alias.asname or alias.name, f"{origin}import {text}"

@@ -1,0 +1,18 @@
+"""Preprocessing that belongs to the model."""
+
+from __future__ import annotations
+
+from netspec.backends.lowering import Site
+from netspec.backends.torch.arguments import call
+from netspec.backends.torch.layer import Layer, lowers
+
+
+@lowers("normalize")
+def normalize(site: Site) -> Layer:
+    module = call("Normalize", mean=site.code("mean"), std=site.code("std"))
+    return Layer(module, helpers=("Normalize",))
+
+
+@lowers("standardize_image")
+def standardize_image(site: Site) -> Layer:
+    return Layer("StandardizeImage()", helpers=("StandardizeImage",))

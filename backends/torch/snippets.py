@@ -1,0 +1,441 @@
+"""Modules and functions that torch lacks, copied as text into generated source that needs them.
+
+Each works on any batch and any spatial size, so that what uses it can be traced and exported with
+both dynamic. Names are used by generated source; parameters keep torch's names.
+"""
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import nn
+
+
+def per_axis(value: int | Sequence[int], rank: int) -> tuple[int, ...]:
+    """One number per spatial axis."""
+    return (value,) * rank if isinstance(value, int) else tuple(value)
+
+
+def padding_pairs(padding: int | Sequence[Any], rank: int) -> list[tuple[int, int]]:
+    """(before, after) per spatial axis, of one number, one per axis, or pairs."""
+    axes = [padding] * rank if isinstance(padding, int) else list(padding)
+    return [(axis, axis) if isinstance(axis, int) else (axis[0], axis[1]) for axis in axes]
+
+
+def pad_axes(x: torch.Tensor, pairs: Sequence[tuple[int, int]], value: float = 0.0) -> torch.Tensor:
+    """Pad the spatial axes of (batch, channels, *spatial); a negative number crops."""
+    return F.pad(x, [side for pair in reversed(pairs) for side in pair], value=value)
+
+
+def same_pads(size: int, kernel: int, stride: int, dilation: int = 1) -> tuple[int, int]:
+    """TensorFlow's SAME along one axis: ceil(size / stride) outputs, the odd element after."""
+    total = max(dilation * (kernel - 1) + 1 - stride + -size % stride, 0)
+    return total // 2, total - total // 2
+
+
+def window_pads(
+    x: torch.Tensor,
+    kernel: int | Sequence[int],
+    stride: int | Sequence[int],
+    dilation: int | Sequence[int],
+    padding: str | int | Sequence[Any],
+    ceil_mode: bool = False,
+) -> list[tuple[int, int]]:
+    """Padding (before, after) per spatial axis with which unpadded windows give all outputs.
+
+    `ceil_mode` pads the end until the last window fits, but drops a window that would start there.
+    """
+    rank = x.dim() - 2
+    sizes = (per_axis(kernel, rank), per_axis(stride, rank), per_axis(dilation, rank))
+    axes = list(zip(x.shape[2:], *sizes, strict=True))
+    if isinstance(padding, str):
+        return [same_pads(*axis) for axis in axes]
+    pairs = padding_pairs(padding, rank)
+    if not ceil_mode:
+        return pairs
+    grown = []
+    for (size, k, s, d), (before, after) in zip(axes, pairs, strict=True):
+        extent = d * (k - 1) + 1
+        last = -((max(extent - after, s) - size - before) // s)
+        grown.append((before, last * s + extent - size - before))
+    return grown
+
+
+def split_padding(padding: str | int | Sequence[Any], rank: int) -> tuple[Any, Any]:
+    """Padding that torch's convolutions take (the same on both sides), and padding they do not."""
+    if isinstance(padding, str):
+        return (0,) * rank, padding
+    pairs = padding_pairs(padding, rank)
+    if all(before == after for before, after in pairs):
+        return tuple(before for before, _ in pairs), None
+    return (0,) * rank, pairs
+
+
+class PaddedConv1d(nn.Conv1d):
+    """nn.Conv1d with any padding: a number, one per axis, (before, after) pairs, or "same"."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Any,
+        *,
+        padding: str | int | Sequence[Any],
+        **options: Any,
+    ) -> None:
+        native, self.around = split_padding(padding, 1)
+        super().__init__(in_channels, out_channels, kernel_size, padding=native, **options)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.around is not None:
+            pads = window_pads(x, self.kernel_size, self.stride, self.dilation, self.around)
+            x = pad_axes(x, pads)
+        return super().forward(x)
+
+
+class PaddedConv2d(nn.Conv2d):
+    """nn.Conv2d with any padding: a number, one per axis, (before, after) pairs, or "same"."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Any,
+        *,
+        padding: str | int | Sequence[Any],
+        **options: Any,
+    ) -> None:
+        native, self.around = split_padding(padding, 2)
+        super().__init__(in_channels, out_channels, kernel_size, padding=native, **options)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.around is not None:
+            pads = window_pads(x, self.kernel_size, self.stride, self.dilation, self.around)
+            x = pad_axes(x, pads)
+        return super().forward(x)
+
+
+class PaddedConv3d(nn.Conv3d):
+    """nn.Conv3d with any padding: a number, one per axis, (before, after) pairs, or "same"."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Any,
+        *,
+        padding: str | int | Sequence[Any],
+        **options: Any,
+    ) -> None:
+        native, self.around = split_padding(padding, 3)
+        super().__init__(in_channels, out_channels, kernel_size, padding=native, **options)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.around is not None:
+            pads = window_pads(x, self.kernel_size, self.stride, self.dilation, self.around)
+            x = pad_axes(x, pads)
+        return super().forward(x)
+
+
+class CroppedConvTranspose1d(nn.ConvTranspose1d):
+    """nn.ConvTranspose1d whose padding may differ between the two sides of an axis."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Any,
+        *,
+        padding: int | Sequence[Any],
+        **options: Any,
+    ) -> None:
+        native, self.crop = split_padding(padding, 1)
+        super().__init__(in_channels, out_channels, kernel_size, padding=native, **options)
+
+    def forward(self, x: torch.Tensor, output_size: list[int] | None = None) -> torch.Tensor:
+        x = super().forward(x, output_size)
+        if self.crop is None:
+            return x
+        return pad_axes(x, [(-before, -after) for before, after in self.crop])
+
+
+class CroppedConvTranspose2d(nn.ConvTranspose2d):
+    """nn.ConvTranspose2d whose padding may differ between the two sides of an axis."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Any,
+        *,
+        padding: int | Sequence[Any],
+        **options: Any,
+    ) -> None:
+        native, self.crop = split_padding(padding, 2)
+        super().__init__(in_channels, out_channels, kernel_size, padding=native, **options)
+
+    def forward(self, x: torch.Tensor, output_size: list[int] | None = None) -> torch.Tensor:
+        x = super().forward(x, output_size)
+        if self.crop is None:
+            return x
+        return pad_axes(x, [(-before, -after) for before, after in self.crop])
+
+
+class CroppedConvTranspose3d(nn.ConvTranspose3d):
+    """nn.ConvTranspose3d whose padding may differ between the two sides of an axis."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Any,
+        *,
+        padding: int | Sequence[Any],
+        **options: Any,
+    ) -> None:
+        native, self.crop = split_padding(padding, 3)
+        super().__init__(in_channels, out_channels, kernel_size, padding=native, **options)
+
+    def forward(self, x: torch.Tensor, output_size: list[int] | None = None) -> torch.Tensor:
+        x = super().forward(x, output_size)
+        if self.crop is None:
+            return x
+        return pad_axes(x, [(-before, -after) for before, after in self.crop])
+
+
+class PositionLinear(nn.Linear):
+    """A linear map of the channels at every position of (batch, channels, *spatial)."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x.movedim(1, -1)).movedim(-1, 1)
+
+
+class BatchNorm(nn.modules.batchnorm._BatchNorm):
+    """nn.BatchNorm1d, 2d or 3d that keeps its bias where `scale` is false and it has no weight."""
+
+    def __init__(
+        self, channels: int, eps: float = 1e-5, momentum: float = 0.1, *, scale: bool
+    ) -> None:
+        super().__init__(channels, eps, momentum, affine=scale)
+        if not scale:
+            self.bias = nn.Parameter(torch.zeros(channels))
+
+    def _check_input_dim(self, x: torch.Tensor) -> None:
+        if x.dim() < 2:
+            raise ValueError(f"expected (batch, channels, *spatial), got {x.dim()} axes")
+
+
+class ChannelLayerNorm(nn.LayerNorm):
+    """Layer norm over the channels at every position of (batch, channels, *spatial)."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x.movedim(1, -1)).movedim(-1, 1)
+
+
+class MaxPool(nn.Module):
+    """Max pooling over 1 to 3 axes with any padding: number, one per axis, pairs, or "same"."""
+
+    def __init__(
+        self,
+        kernel_size: int | Sequence[int],
+        stride: int | Sequence[int] | None = None,
+        padding: str | int | Sequence[Any] = 0,
+        dilation: int | Sequence[int] = 1,
+        ceil_mode: bool = False,
+    ) -> None:
+        super().__init__()
+        self.kernel_size = kernel_size
+        self.stride = kernel_size if stride is None else stride
+        self.padding = padding
+        self.dilation = dilation
+        self.ceil_mode = ceil_mode
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        window = (self.kernel_size, self.stride, self.dilation)
+        x = pad_axes(x, window_pads(x, *window, self.padding, self.ceil_mode), -math.inf)
+        rank = x.dim() - 2
+        pool = (F.max_pool1d, F.max_pool2d, F.max_pool3d)[rank - 1]
+        kernel, stride, dilation = (per_axis(value, rank) for value in window)
+        pooled: torch.Tensor = pool(x, kernel, stride, 0, dilation)
+        return pooled
+
+
+class AvgPool(nn.Module):
+    """Average pooling over 1 to 3 axes with any padding: number, one per axis, pairs, or "same".
+
+    `count_include_pad` divides by the padding too, but never by that of "same", as TensorFlow, nor
+    by what `ceil_mode` adds at the end.
+    """
+
+    def __init__(
+        self,
+        kernel_size: int | Sequence[int],
+        stride: int | Sequence[int] | None = None,
+        padding: str | int | Sequence[Any] = 0,
+        ceil_mode: bool = False,
+        count_include_pad: bool = True,
+    ) -> None:
+        super().__init__()
+        self.kernel_size = kernel_size
+        self.stride = kernel_size if stride is None else stride
+        self.padding = padding
+        self.ceil_mode = ceil_mode
+        self.count_padding = count_include_pad and padding != "same"
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        window = (self.kernel_size, self.stride, 1, self.padding)
+        pads = window_pads(x, *window, self.ceil_mode)
+        counted = x.new_ones(1, 1, *x.shape[2:])
+        if self.count_padding:
+            written = window_pads(x, *window)
+            counted = pad_axes(counted, written, 1.0)
+            overflow = [(0, all_[1] - own[1]) for all_, own in zip(pads, written, strict=True)]
+            counted = pad_axes(counted, overflow)
+        else:
+            counted = pad_axes(counted, pads)
+        rank = x.dim() - 2
+        pool = (F.avg_pool1d, F.avg_pool2d, F.avg_pool3d)[rank - 1]
+        kernel, stride = per_axis(self.kernel_size, rank), per_axis(self.stride, rank)
+        return pool(pad_axes(x, pads), kernel, stride) / pool(counted, kernel, stride)
+
+
+class Resize(nn.Module):
+    """Resize to fixed spatial sizes: nearest takes element floor(i * in / out) of each axis.
+
+    bilinear has half-pixel centres. torch's own nearest computes the index in float32, and so may
+    take the element before.
+    """
+
+    def __init__(self, size: int | Sequence[int], mode: str = "nearest") -> None:
+        super().__init__()
+        self.size = size
+        self.mode = mode
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        sizes = per_axis(self.size, x.dim() - 2)
+        if self.mode == "bilinear":
+            return F.interpolate(x, sizes, mode="bilinear", align_corners=False)
+        for axis, size in enumerate(sizes, 2):
+            index = torch.arange(size, device=x.device) * x.shape[axis] // size
+            x = x.index_select(axis, index)
+        return x
+
+
+class StochasticDepth(nn.Module):
+    """Drop whole samples with probability p in training and scale the others by 1 / (1 - p).
+
+    https://arxiv.org/abs/1603.09382
+    """
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not self.training or self.p == 0.0:
+            return x
+        survival = 1.0 - self.p
+        noise = x.new_empty(x.shape[0], *[1] * (x.dim() - 1)).bernoulli_(survival)
+        return x * (noise / survival if survival > 0.0 else noise)
+
+
+class VectorShuffle(nn.Module):
+    """nn.ChannelShuffle of a vector (batch, channels)."""
+
+    def __init__(self, groups: int) -> None:
+        super().__init__()
+        self.groups = groups
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.view(x.shape[0], self.groups, -1).transpose(1, 2).flatten(1)
+
+
+class Slice(nn.Module):
+    """Channels `start` to `stop`, exclusive."""
+
+    def __init__(self, stop: int, start: int = 0) -> None:
+        super().__init__()
+        self.start = start
+        self.stop = stop
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x[:, self.start : self.stop]
+
+
+class Pad(nn.Module):
+    """Pad the spatial axes: by a number, one per axis, or (before, after) pairs."""
+
+    def __init__(self, padding: int | Sequence[Any], value: float = 0.0) -> None:
+        super().__init__()
+        self.padding = padding
+        self.value = value
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return pad_axes(x, padding_pairs(self.padding, x.dim() - 2), self.value)
+
+
+class Abs(nn.Module):
+    """The absolute value."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.abs()
+
+
+class Shift(nn.Module):
+    """Move each of kernel * kernel groups of channels by its own offset; zeros enter.
+
+    Channels that are left over stay where they are. https://arxiv.org/abs/1711.08141
+    """
+
+    def __init__(self, kernel: int = 3) -> None:
+        super().__init__()
+        self.kernel = kernel
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        reach = self.kernel // 2
+        height, width = x.shape[2:]
+        group = x.shape[1] // self.kernel**2
+        padded = F.pad(x, [reach] * 4)
+        moved = [
+            padded[:, i * group : (i + 1) * group, dy : dy + height, dx : dx + width]
+            for i, (dy, dx) in enumerate(itertools.product(range(self.kernel), repeat=2))
+        ]
+        return torch.cat([*moved, x[:, group * self.kernel**2 :]], 1)
+
+
+class Normalize(nn.Module):
+    """(x - mean) / std, with one number for all channels or one per channel."""
+
+    def __init__(self, mean: float | Sequence[float], std: float | Sequence[float]) -> None:
+        super().__init__()
+        self.mean = mean
+        self.std = std
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        shape = (-1, *[1] * (x.dim() - 2))
+        # Made here and not kept as buffers, which `to_empty` would leave without their values.
+        mean = torch.tensor(self.mean, dtype=torch.float32).to(x).view(shape)
+        std = torch.tensor(self.std, dtype=torch.float32).to(x).view(shape)
+        return (x - mean) / std
+
+
+class StandardizeImage(nn.Module):
+    """(x - mean) / max(deviation, 1 / sqrt(count)) over each whole sample.
+
+    https://www.tensorflow.org/api_docs/python/tf/image/per_image_standardization
+    """
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        axes = list(range(1, x.dim()))
+        deviation = x.std(axes, correction=0, keepdim=True)
+        least = math.prod(x.shape[1:]) ** -0.5
+        return (x - x.mean(axes, keepdim=True)) / deviation.clamp(min=least)
+
+
+def concat(*values: torch.Tensor) -> torch.Tensor:
+    """Concatenate channels; a value with a batch of 1 is the same for every sample."""
+    batch = max(value.shape[0] for value in values)
+    return torch.cat([value.expand(batch, *value.shape[1:]) for value in values], 1)

@@ -1,0 +1,121 @@
+"""Export a spec to an ONNX file: through torch, through Keras, or directly."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from netspec.exports.onnx_file import check_interface, expected_interface
+from netspec.exports.runtimes import missing
+from netspec.exports.weights import Weights, WeightsLike, read_weights
+from netspec.exports.worker import call
+from netspec.graph import Graph
+
+BACKENDS = ("torch", "keras", "onnx")
+NEEDS = {
+    "torch": ("torch", "onnx", "onnxscript"),
+    "keras": ("keras", "tensorflow", "tf2onnx", "onnx"),
+    "onnx": ("onnx",),
+}
+
+Source = Callable[[str], str]
+"""Gives the source that a backend generates for the spec."""
+
+
+class UnavailableError(Exception):
+    """An exporter's packages are not installed."""
+
+
+def export(
+    spec: str | os.PathLike[str],
+    path: str | os.PathLike[str],
+    *,
+    backend: str = "onnx",
+    seed: int = 0,
+    weights: WeightsLike | None = None,
+    **params: Any,
+) -> None:
+    """Write a spec's network as an ONNX file whose interface does not tell which backend made it.
+
+    Inputs and outputs have the spec's names, float32, channels first, any batch; training-only
+    outputs are left out. Without `weights` the spec's initialisers give them, by `seed`. The file
+    appears whole or not at all.
+
+    Raises:
+        SpecError: the spec has errors.
+        ValueError: there is no such backend, or the weights are another network's.
+        UnavailableError: the backend's packages are not installed.
+        WorkerError: the exporter failed.
+    """
+    import netspec
+    from netspec.initial import initial_weights
+
+    graph = netspec.load(spec, **params)
+    tensors = initial_weights(graph, seed) if weights is None else read_weights(graph, weights)
+    export_graph(
+        graph,
+        lambda name: netspec.source(spec, backend=name, **params),
+        tensors,
+        path,
+        backend=backend,
+    )
+
+
+def export_graph(
+    graph: Graph,
+    source: Source,
+    weights: Weights,
+    path: str | os.PathLike[str],
+    *,
+    backend: str,
+) -> None:
+    """`export` of a graph that is already there; `source` is asked only where it is needed."""
+    if backend not in BACKENDS:
+        raise ValueError(f"no backend is called {backend}: there are {', '.join(BACKENDS)}")
+    if reason := missing(*NEEDS[backend]):
+        raise UnavailableError(reason)
+    target = Path(path).resolve()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".netspec-", dir=target.parent) as folder:
+        draft = Path(folder, target.name)
+        if backend == "onnx":
+            _direct(graph, weights, draft)
+        else:
+            _through(backend, graph, source, weights, draft)
+        # The data first: a file must never stand there without the weights that it names.
+        for file in (draft.with_name(f"{draft.name}.data"), draft):
+            if file.exists():
+                os.replace(file, target.with_name(file.name))
+
+
+def save_weights(weights: Weights, path: Path) -> None:
+    """Write tensors by key as safetensors."""
+    import numpy as np
+    from safetensors.numpy import save_file
+
+    save_file({key: np.ascontiguousarray(w) for key, w in weights.items()}, path)
+
+
+def _direct(graph: Graph, weights: Weights, draft: Path) -> None:
+    from netspec.backends.onnx import write
+
+    write(graph, weights, draft)
+    check_interface(draft, expected_interface(graph))
+
+
+def _through(backend: str, graph: Graph, source: Source, weights: Weights, draft: Path) -> None:
+    code = draft.with_name("model.py")
+    code.write_text(source(backend), encoding="utf-8")
+    tensors = draft.with_name("model.safetensors")
+    save_weights(weights, tensors)
+    call(
+        f"{backend}_export",
+        source=str(code),
+        weights=str(tensors),
+        path=str(draft),
+        interface=asdict(expected_interface(graph)),
+    )

@@ -1,0 +1,91 @@
+"""Fit a spec's arrays to an ONNX file's ports: names, layout, batch and dtype."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netspec.exports.onnx_file import Interface, Port
+
+Array = NDArray[Any]
+Arrays = dict[str, Array]
+
+
+def run_fitted(
+    interface: Interface,
+    inputs: Mapping[str, Array],
+    outputs: Mapping[str, Sequence[int]],
+    run: Callable[[Arrays], Sequence[Array]],
+) -> Arrays:
+    """Run a file on channels-first inputs and return channels-first outputs by the spec's names.
+
+    `outputs` gives each wanted output's shape without the batch. A port is found by its name, or,
+    where the names are others, by its position; a channels-last port is recognised by its shape.
+    A file with a fixed batch is run once for each part of that size.
+
+    Raises:
+        ValueError: the ports cannot be those of the spec.
+    """
+    ports = _paired(interface.inputs, inputs, "input")
+    feeds = {port.name: _to_port(port, inputs[name]) for name, port in ports.items()}
+    results = _in_parts(_batch(interface), feeds, run)
+    values = dict(zip((port.name for port in interface.outputs), results, strict=True))
+    found = _paired(interface.outputs, outputs, "output")
+    return {name: _from_port(values[port.name], outputs[name]) for name, port in found.items()}
+
+
+def _paired(ports: Sequence[Port], wanted: Mapping[str, Any], word: str) -> dict[str, Port]:
+    by_name = {port.name: port for port in ports}
+    if all(name in by_name for name in wanted):
+        return {name: by_name[name] for name in wanted}
+    if len(ports) == len(wanted) == 1:
+        return {next(iter(wanted)): ports[0]}
+    raise ValueError(
+        f"the file's {word}s are {', '.join(by_name)}; the spec's are {', '.join(wanted)}"
+    )
+
+
+def _to_port(port: Port, x: Array) -> Array:
+    if len(port.shape) != x.ndim:
+        raise ValueError(f"the file's input {port} cannot take a value of shape {x.shape[1:]}")
+    last = np.moveaxis(x, 1, -1)
+    fitting = next((value for value in (x, last) if _fits(port, value)), None)
+    if fitting is None:
+        raise ValueError(f"the file's input {port} cannot take a value of shape {x.shape[1:]}")
+    return np.ascontiguousarray(fitting, dtype=port.dtype)
+
+
+def _fits(port: Port, x: Array) -> bool:
+    axes = zip(port.shape[1:], x.shape[1:], strict=True)
+    return all(isinstance(wanted, str) or wanted == size for wanted, size in axes)
+
+
+def _from_port(y: Array, shape: Sequence[int]) -> Array:
+    """Channels first; a value of neither layout's shape is returned as it is, for the verdict."""
+    last = (*shape[1:], shape[0])
+    if y.shape[1:] == last and last != tuple(shape):
+        return np.moveaxis(y, -1, 1)
+    return y
+
+
+def _batch(interface: Interface) -> int | None:
+    size = interface.inputs[0].shape[0]
+    return size if isinstance(size, int) else None
+
+
+def _in_parts(
+    size: int | None, feeds: Arrays, run: Callable[[Arrays], Sequence[Array]]
+) -> Sequence[Array]:
+    batch = len(next(iter(feeds.values())))
+    if size is None or size == batch:
+        return run(feeds)
+    if batch % size:
+        raise ValueError(f"the file's batch is fixed at {size}, which does not divide {batch}")
+    parts = [
+        run({name: x[start : start + size] for name, x in feeds.items()})
+        for start in range(0, batch, size)
+    ]
+    return [np.concatenate(pieces) for pieces in zip(*parts, strict=True)]

@@ -1,0 +1,59 @@
+"""Export a Keras model through TensorFlow and tf2onnx, in a worker."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+import tf2onnx
+
+from netspec.exports.keras_jobs import call
+from netspec.exports.model_source import by_name, load_model
+from netspec.exports.onnx_file import OPSET, Interface, finish
+
+
+def export(source: str, weights: str, path: str, interface: dict[str, Any]) -> dict[str, Any]:
+    """Export the source's channels-last model to an ONNX file with a channels-first interface.
+
+    Raises:
+        ValueError: what tf2onnx made does not have this interface.
+    """
+    wanted = Interface.of(interface)
+    model = load_model(source, weights)
+    signature = [
+        tf.TensorSpec((None, *port.shape[1:]), tf.float32, name=f"input_{index}")
+        for index, port in enumerate(wanted.inputs)
+    ]
+    names = [port.name for port in wanted.outputs]
+
+    def channels_first(*values: tf.Tensor) -> list[tf.Tensor]:
+        last = {
+            port.name: _move(value, 1, -1)
+            for port, value in zip(wanted.inputs, values, strict=True)
+        }
+        outputs = by_name(call(model, last), names)
+        return [_move(outputs[name], -1, 1) for name in names]
+
+    proto = _convert(tf.function(channels_first), signature)
+    finish(proto, wanted, path)
+    return {
+        "version": keras.__version__,
+        "tensorflow": tf.__version__,
+        "tf2onnx": tf2onnx.__version__,
+    }
+
+
+def _convert(function: Any, signature: list[tf.TensorSpec]) -> Any:
+    # Keras compiles grouped convolutions as functions of their own, which tf2onnx leaves as calls
+    # that no runtime knows. Traced eagerly they are part of the graph.
+    tf.config.run_functions_eagerly(True)
+    try:
+        proto, _ = tf2onnx.convert.from_function(function, input_signature=signature, opset=OPSET)
+    finally:
+        tf.config.run_functions_eagerly(False)
+    return proto
+
+
+def _move(value: tf.Tensor, source: int, destination: int) -> tf.Tensor:
+    return keras.ops.moveaxis(value, source, destination) if len(value.shape) > 2 else value

@@ -1,0 +1,28 @@
+"""What a worker does with Keras on TensorFlow: run generated source."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from netspec.exports.arrays import load_arrays, save_arrays
+from netspec.exports.model_source import by_name, load_model
+
+
+def run(source: str, weights: str, inputs: str, result: str, names: list[str]) -> dict[str, Any]:
+    """Run the source's model on an .npz of channels-first inputs; outputs go to an .npz."""
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+    model = load_model(source, weights)
+    values = {name: np.moveaxis(x, 1, -1) for name, x in load_arrays(inputs).items()}
+    outputs = by_name(call(model, values), names)
+    save_arrays(result, {n: np.moveaxis(np.asarray(y), -1, 1) for n, y in outputs.items()})
+    return {"version": keras.__version__, "tensorflow": tf.__version__}
+
+
+def call(model: keras.Model, values: dict[str, Any]) -> Any:
+    """Apply a functional model to channels-last values by input name, at inference."""
+    ordered = [values[tensor.name] for tensor in model.inputs]
+    return model(ordered if len(ordered) > 1 else ordered[0], training=False)

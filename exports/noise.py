@@ -1,0 +1,182 @@
+"""The rounding noise that float32 must cause in a network, predicted from float64 alone.
+
+Each node's own rounding (`rounding.py`) is drawn at random and added to the float64 reference as
+it runs; what arrives at the outputs is the prediction. A float32 result is judged in its units.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netspec.exports.rounding import U, deviation, is_exact
+from netspec.graph import Graph, Node
+from netspec.reference import evaluate, node_weights
+
+Array = NDArray[np.float64]
+
+RUNS = 4
+THRESHOLD = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """An output's float64 truth `(batch, ...)` and draws of its error `(runs, batch, ...)`."""
+
+    truth: Array
+    noise: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """A result's error, absolute and in units of the predicted noise."""
+
+    rms: float
+    max: float
+    predicted_rms: float
+    predicted_max: float
+
+    @property
+    def ratio_rms(self) -> float:
+        return _ratio(self.rms, self.predicted_rms)
+
+    @property
+    def ratio_max(self) -> float:
+        return _ratio(self.max, self.predicted_max)
+
+    @property
+    def agreed(self) -> bool:
+        """Both errors within `THRESHOLD` predictions; where nothing rounds, no error at all."""
+        return self.ratio_rms <= THRESHOLD and self.ratio_max <= THRESHOLD
+
+
+class ComparisonError(Exception):
+    """A result has no error to measure: it is missing, misshapen or not finite."""
+
+
+def predict(
+    graph: Graph,
+    weights: Mapping[str, NDArray[Any]],
+    inputs: Mapping[str, NDArray[np.float32]],
+    *,
+    seed: int = 0,
+    runs: int = RUNS,
+) -> dict[str, Prediction]:
+    """Truth and noise of every inference output for `inputs` `(batch, channels, *spatial)`.
+
+    A sample at a time, with its noisy copies beside it as a batch, so that memory stays bounded.
+    """
+    rng = np.random.Generator(np.random.Philox(seed))
+    noise = _Noise(rng, runs, _doubles(weights))
+    batch = len(next(iter(inputs.values())))
+    samples = [
+        _sample(graph, noise, {name: x[i : i + 1] for name, x in inputs.items()})
+        for i in range(batch)
+    ]
+    result = {}
+    for output in graph.inference_outputs:
+        truth = np.stack([sample[output.name][0] for sample in samples])
+        copies = np.stack([sample[output.name][1:] for sample in samples], axis=1)
+        result[output.name] = Prediction(truth, copies - truth)
+    return result
+
+
+def judge(prediction: Prediction, result: NDArray[Any] | None) -> Figures:
+    """Measure a float32 result against its prediction.
+
+    Raises:
+        ComparisonError: the output is missing, has another shape, or holds NaN or infinity.
+    """
+    truth, noise = prediction.truth, prediction.noise
+    if result is None:
+        raise ComparisonError("the output is missing")
+    if result.shape != truth.shape:
+        raise ComparisonError(f"the output's shape is {result.shape}, not {truth.shape}")
+    if not np.isfinite(truth).all():
+        raise ComparisonError(
+            "the float64 reference is not finite: these weights or inputs overflow"
+        )
+    for name, bad in (("NaN", np.isnan(result)), ("infinity", np.isinf(result))):
+        if bad.any():
+            raise ComparisonError(f"{int(bad.sum())} of {bad.size} output values are {name}")
+    error = np.asarray(result, np.float64) - truth
+    return Figures(_rms(error), _max(error), _rms(noise), _max(noise))
+
+
+def _sample(graph: Graph, noise: _Noise, inputs: Mapping[str, NDArray[Any]]) -> dict[str, Array]:
+    values = {
+        value: np.repeat(np.asarray(inputs[value.name], np.float64), noise.copies, axis=0)
+        for value in graph.inputs
+    }
+    wanted = [output.value for output in graph.inference_outputs]
+    results = evaluate(
+        graph.inference_nodes, noise.weights, values, wanted=wanted, after=noise.inject
+    )
+    return {
+        output.name: _copies(results[output.value], noise.copies)
+        for output in graph.inference_outputs
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Noise:
+    """Adds a node's rounding to every copy of the sample but the first, which stays the truth."""
+
+    rng: np.random.Generator
+    runs: int
+    weights: dict[str, Array]
+
+    @property
+    def copies(self) -> int:
+        return 1 + self.runs
+
+    def inject(self, node: Node, inputs: tuple[Array, ...], output: Array) -> Array:
+        if not node.inputs or is_exact(node):
+            return output
+        output = _copies(output, self.copies)
+        noisy = output[1:]
+        weights = node_weights(node, self.weights)
+        truth = tuple(x[:1] for x in inputs)
+        added = deviation(node, truth, weights, output[:1])
+        if node.op.kind in ("batch_norm", "normalize"):
+            noisy += self._affine(node, truth[0], weights, output[:1])
+        if not (isinstance(added, float) and added == 0.0):
+            noisy += added * self.rng.standard_normal(noisy.shape, dtype=np.float32)
+        noisy += noisy * (U * self._uniform(noisy.shape))
+        return output
+
+    def _affine(self, node: Node, x: Array, weights: dict[str, Array], output: Array) -> Array:
+        """x a + b with a and b rounded once per channel, as runtimes and exporters fold them."""
+        b = node.op.reference(np.zeros((1, x.shape[1], *(1,) * (x.ndim - 2))), **weights)
+        shape = (self.runs, *b.shape[1:])
+        return np.asarray(U * (self._uniform(shape) * (output - b) + self._uniform(shape) * b))
+
+    def _uniform(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        return self.rng.random(shape, dtype=np.float32) * np.float32(2.0) - np.float32(1.0)
+
+
+def _doubles(weights: Mapping[str, NDArray[Any]]) -> dict[str, Array]:
+    return {key: np.asarray(w, np.float64) for key, w in weights.items()}
+
+
+def _copies(output: Array, copies: int) -> Array:
+    """A fresh array with one row per copy: a value that no input reaches has a batch of 1."""
+    return np.array(np.broadcast_to(output, (copies, *output.shape[1:])))
+
+
+def _ratio(error: float, predicted: float) -> float:
+    if error == 0.0:
+        return 0.0
+    return error / predicted if predicted > 0.0 else float("inf")
+
+
+def _rms(x: Array) -> float:
+    return float(np.sqrt(np.mean(np.square(x)))) if x.size else 0.0
+
+
+def _max(x: Array) -> float:
+    return float(np.abs(x).max(initial=0.0))

@@ -1,0 +1,176 @@
+"""The interface of an ONNX file, and how an exporter's model becomes a file with ours."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from netspec.graph import Graph
+from netspec.types import TensorType
+
+if TYPE_CHECKING:
+    from onnx import ModelProto, ValueInfoProto
+
+OPSET = 18
+IR_VERSION = 10
+BATCH = "batch"
+EMBEDDED_LIMIT = 2**31 - 2**20  # protobuf's 2 GB, less room for the graph
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """An input or output of a file: a symbolic axis is its name, an unknown one is empty."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.dtype}[{', '.join(str(axis or '?') for axis in self.shape)}]"
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """What a deployment sees of a file."""
+
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+
+    @staticmethod
+    def of(data: dict[str, Any]) -> Interface:
+        """From what `dataclasses.asdict` made, in JSON or not."""
+
+        def ports(key: str) -> tuple[Port, ...]:
+            return tuple(Port(p["name"], p["dtype"], tuple(p["shape"])) for p in data[key])
+
+        return Interface(ports("inputs"), ports("outputs"))
+
+    def __str__(self) -> str:
+        return f"{_listed(self.inputs)} -> {_listed(self.outputs)}"
+
+
+def expected_interface(graph: Graph) -> Interface:
+    """The interface that every export of a graph has: its names, channels first, any batch."""
+    return Interface(
+        tuple(_port(value.name, value.type) for value in graph.inputs),
+        tuple(_port(output.name, output.value.type) for output in graph.inference_outputs),
+    )
+
+
+def interface(path: str | os.PathLike[str]) -> Interface:
+    """The interface of a file.
+
+    Raises:
+        ValueError: the file cannot be read as ONNX.
+    """
+    import onnx
+
+    try:
+        model = onnx.load(os.fspath(path), load_external_data=False)
+    except Exception as error:  # protobuf's own error class differs between its versions
+        raise ValueError(f"{Path(path).name} is not a readable ONNX file: {error}") from error
+    stored = {tensor.name for tensor in model.graph.initializer}
+    inputs = tuple(_read(value) for value in model.graph.input if value.name not in stored)
+    return Interface(inputs, tuple(_read(value) for value in model.graph.output))
+
+
+def finish(model: ModelProto, wanted: Interface, path: str | os.PathLike[str]) -> None:
+    """Give an exporter's model the wanted interface, write it, and check the file.
+
+    The model's inputs and outputs stand in the spec's order. Weights past 2 GB go to
+    `<path>.data`. What a failure leaves behind is for the owner of the folder to clear.
+
+    Raises:
+        ValueError: the model's interface cannot be the wanted one.
+        onnx.checker.ValidationError: the model is invalid.
+    """
+    import onnx
+
+    _rename_ports(model, wanted)
+    model.ir_version = min(model.ir_version, IR_VERSION)
+    size = sum(len(tensor.raw_data) for tensor in model.graph.initializer)
+    if size < EMBEDDED_LIMIT:
+        onnx.save_model(model, os.fspath(path))
+    else:
+        data = f"{Path(path).name}.data"
+        onnx.save_model(model, os.fspath(path), save_as_external_data=True, location=data)
+    onnx.checker.check_model(os.fspath(path), full_check=True)
+    check_interface(path, wanted)
+
+
+def check_interface(path: str | os.PathLike[str], wanted: Interface) -> None:
+    """Compare a file's interface with the one it should have.
+
+    Raises:
+        ValueError: they differ.
+    """
+    found = interface(path)
+    if found != wanted:
+        raise ValueError(f"the export's interface is {found}, not {wanted}")
+
+
+def _rename_ports(model: ModelProto, wanted: Interface) -> None:
+    stored = {tensor.name for tensor in model.graph.initializer}
+    inputs = [value for value in model.graph.input if value.name not in stored]
+    for values, ports in ((inputs, wanted.inputs), (model.graph.output, wanted.outputs)):
+        if len(values) != len(ports):
+            raise ValueError(f"the export has {len(values)} inputs or outputs, not {len(ports)}")
+        for value, port in zip(values, ports, strict=True):
+            _rename(model, value.name, port.name)
+            _set_shape(value, port)
+
+
+def _rename(model: ModelProto, old: str, new: str) -> None:
+    """Rename a value everywhere; another value that has the new name gives way."""
+    if old == new:
+        return
+    graph = model.graph
+    taken = {name for node in graph.node for name in (*node.input, *node.output)}
+    taken.update(tensor.name for tensor in graph.initializer)
+    spare = new
+    while spare in taken:
+        spare = f"{spare}_"
+    changes = {old: new, new: spare}
+    for node in graph.node:
+        node.input[:] = [changes.get(name, name) for name in node.input]
+        node.output[:] = [changes.get(name, name) for name in node.output]
+    for named in (*graph.initializer, *graph.value_info, *graph.input, *graph.output):
+        named.name = changes.get(named.name, named.name)
+
+
+def _set_shape(value: ValueInfoProto, port: Port) -> None:
+    """State the shape where the exporter left it open; never contradict a number that it gave."""
+    shape = value.type.tensor_type.shape
+    if not shape.dim:
+        for _ in port.shape:
+            shape.dim.add()
+    for axis, size in zip(shape.dim, port.shape, strict=False):
+        if axis.HasField("dim_value"):
+            continue
+        if isinstance(size, str):
+            axis.dim_param = size
+        else:
+            axis.dim_value = size
+
+
+def _port(name: str, kind: TensorType) -> Port:
+    return Port(name, kind.dtype, (BATCH, *kind.shape))
+
+
+def _read(value: ValueInfoProto) -> Port:
+    import onnx
+
+    tensor = value.type.tensor_type
+    dtype = onnx.TensorProto.DataType.Name(tensor.elem_type).lower()
+    names = {"float": "float32", "double": "float64"}
+    shape = tuple(
+        axis.dim_value if axis.HasField("dim_value") else axis.dim_param
+        for axis in tensor.shape.dim
+    )
+    return Port(value.name, names.get(dtype, dtype), shape)
+
+
+def _listed(ports: tuple[Port, ...]) -> str:
+    return ", ".join(map(str, ports))

@@ -1,0 +1,126 @@
+"""Workers: each framework runs in a process of its own, because together they crash.
+
+`call("torch_run", ...)` starts `python -m netspec.exports.worker JOB.json`, which runs the job and
+writes its result beside it. Arrays pass as files whose paths are in the job.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+JOBS = {
+    "torch_run": "netspec.exports.torch_jobs:run",
+    "torch_export": "netspec.exports.torch_export:export",
+    "torch_state": "netspec.exports.torch_jobs:convert_state",
+    "keras_run": "netspec.exports.keras_jobs:run",
+    "keras_export": "netspec.exports.keras_export:export",
+    "onnxruntime_run": "netspec.exports.onnxruntime_jobs:run",
+    "openvino_run": "netspec.exports.openvino_jobs:run",
+}
+
+ENVIRONMENT = {
+    "KERAS_BACKEND": "tensorflow",
+    "TF_CPP_MIN_LOG_LEVEL": "2",
+    "ONEDNN_DEFAULT_FPMATH_MODE": "STRICT",  # or torch may compute in bfloat16 without a word
+    "NVIDIA_TF32_OVERRIDE": "0",
+    "PYTHONWARNINGS": "ignore",
+}
+
+TIMEOUT_S = 1800.0
+TAIL_LINES = 12
+REASON_WIDTH = 300
+
+
+class WorkerError(Exception):
+    """A job did not finish. `reason` is one line; `tail` the end of what the worker printed."""
+
+    def __init__(self, reason: str, tail: str = "") -> None:
+        super().__init__(f"{reason}\n{tail}" if tail else reason)
+        self.reason = reason
+        self.tail = tail
+
+
+def call(job: str, *, timeout: float = TIMEOUT_S, **arguments: Any) -> dict[str, Any]:
+    """Run a job in a new process and return its result.
+
+    `job` is a name in `JOBS`, or `module:function` for a runtime from outside.
+
+    Raises:
+        WorkerError: the job raised, was killed, or took longer than `timeout` seconds.
+    """
+    with tempfile.TemporaryDirectory(prefix="netspec-") as folder:
+        path = Path(folder, "job.json")
+        path.write_text(json.dumps({"job": JOBS.get(job, job), "arguments": arguments}))
+        log = Path(folder, "log.txt")
+        # -P: a package named torch in the current folder must not stand for the real one.
+        command = [sys.executable, "-P", "-m", "netspec.exports.worker", str(path)]
+        with log.open("wb") as stream:
+            try:
+                done = subprocess.run(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=stream,
+                    stderr=subprocess.STDOUT,
+                    env={**os.environ, **ENVIRONMENT},
+                    timeout=timeout,
+                    check=False,
+                )
+            except subprocess.TimeoutExpired:
+                reason = f"{job} took longer than {timeout:g} s and was stopped"
+                raise WorkerError(reason, _tail(log)) from None
+        return _result(job, done.returncode, _result_path(path), log)
+
+
+def _result(job: str, code: int, path: Path, log: Path) -> dict[str, Any]:
+    if not path.exists() and code < 0:
+        name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
+        raise WorkerError(f"{job} was killed by {name}", _tail(log))
+    if not path.exists():
+        raise WorkerError(f"{job} ended with exit status {code} and no result", _tail(log))
+    result: dict[str, Any] = json.loads(path.read_text())
+    if "error" in result:
+        raise WorkerError(result["error"], _tail(log))
+    return result
+
+
+def _tail(log: Path) -> str:
+    lines = log.read_text(errors="replace").splitlines()
+    return "\n".join(lines[-TAIL_LINES:])
+
+
+def _result_path(job: Path) -> Path:
+    return job.with_name("result.json")
+
+
+def one_line(error: Exception) -> str:
+    """An exception's kind and message, for a table."""
+    text = " ".join(str(error).split())
+    short = f"{text[:REASON_WIDTH]}..." if len(text) > REASON_WIDTH else text
+    return f"{type(error).__name__}: {short}" if short else type(error).__name__
+
+
+def _main(path: Path) -> None:
+    job = json.loads(path.read_text())
+    module, function = job["job"].split(":")
+    try:
+        result = getattr(importlib.import_module(module), function)(**job["arguments"])
+    except Exception as error:
+        import traceback
+
+        traceback.print_exc()
+        result = {"error": one_line(error)}
+    ready = path.with_name("result.tmp")
+    ready.write_text(json.dumps(result))
+    os.replace(ready, _result_path(path))
+
+
+if __name__ == "__main__":
+    _main(Path(sys.argv[1]))

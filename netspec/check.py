@@ -1,0 +1,348 @@
+"""Checks that need no values: names, arguments and cycles, in parts that no variant reaches too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from netspec.diagnostics import Findings, Note, Span
+from netspec.explain import suggestion
+from netspec.formula import free
+from netspec.ops import Op
+from netspec.syntax import (
+    Arg,
+    Block,
+    Body,
+    Formula,
+    Group,
+    Join,
+    KindCall,
+    ListValue,
+    MapValue,
+    Model,
+    Node,
+    ParamDecl,
+    Template,
+    Value,
+)
+from netspec.values import ValueProblem, param_value
+
+
+def check(model: Model, findings: Findings) -> None:
+    """Report static mistakes of a model and of every block that it can reach."""
+    _cycles(model.blocks, findings)
+    variant_names(model, findings)
+    used = set()
+    top = _Checker(model.blocks, findings)
+    for param in model.params:
+        top.declaration(param)
+    names = {p.name for p in model.params}
+    for let in model.lets:
+        top.value(let.value, names)
+        if let.name in names:
+            top.taken(let.name, let.span)
+        names.add(let.name)
+    for declared in model.inputs:
+        for size in declared.shape:
+            top.value(size, names)
+    for default in model.defaults:
+        for arg in default.args:
+            top.value(arg.value, names)
+    top.body(model.body, names)
+    for output in model.outputs:
+        top.template(output.ref, names)
+        if output.when is not None:
+            top.value(output.when, names)
+    used |= top.kinds
+    unused(model.params, (let.name for let in model.lets), top.read, "this model", findings)
+    for name, block in model.blocks.items():
+        kinds = check_block(block, findings)
+        used |= kinds - {name}
+    choices = {str(c) for p in model.params if p.type == "kind" for c in p.choices}
+    texts = used | choices | top.texts
+    _unused_blocks(model, texts, findings)
+
+
+def check_block(block: Block, findings: Findings) -> set[str]:
+    """Report static mistakes inside a block; the kinds that it uses."""
+    checker = _Checker(block.scope, findings)
+    for param in block.params:
+        checker.declaration(param)
+    names = {p.name for p in block.params}
+    for let in block.lets:
+        checker.value(let.value, names)
+        if let.name in names:
+            checker.taken(let.name, let.span)
+        names.add(let.name)
+    checker.body(block.body, names)
+    lets = (let.name for let in block.lets)
+    unused(block.params, lets, checker.read, f"block `{block.name}`", findings)
+    return checker.kinds | checker.texts
+
+
+def variant_names(model: Model, findings: Findings) -> None:
+    """Variants set parameters that exist, to values that they take."""
+    known = {p.name: p for p in model.params}
+    for variant in model.variants:
+        for arg in variant.sets:
+            if arg.name not in known:
+                message = f"variant `{variant.name}` sets `{arg.name}`, which is no parameter"
+                hint = suggestion(arg.name, known, "parameters are")
+                findings.error("unknown-attribute", message, arg.span, hint)
+            elif _has_formula(arg.value):
+                message = "a variant sets parameters to data, not to formulas"
+                findings.error("wrong-type", message, arg.value.span)
+            else:
+                _data(known[arg.name], arg.value, model.blocks, findings)
+
+
+def _data(param: ParamDecl, value: Value, scope: dict[str, Block], findings: Findings) -> None:
+    plain = plain_value(value)
+    if plain is None:
+        return
+    try:
+        param_value(param, plain, scope)
+    except ValueProblem as problem:
+        findings.error("wrong-type", problem.message, value.span, problem.hint)
+
+
+def plain_value(value: Value) -> object:
+    """Data as Python values; None if a part is a formula or broken."""
+    match value:
+        case ListValue(items):
+            found = [plain_value(item) for item in items]
+            return None if any(v is None for v in found) else found
+        case MapValue(entries):
+            pairs = {name: plain_value(item) for name, item in entries}
+            return None if any(v is None for v in pairs.values()) else pairs
+        case _:
+            return getattr(value, "value", None)
+
+
+def _has_formula(value: Value) -> bool:
+    if isinstance(value, ListValue):
+        return any(_has_formula(item) for item in value.items)
+    return isinstance(value, Formula)
+
+
+def unused(
+    params: Iterable[ParamDecl],
+    lets: Iterable[str],
+    read: set[str],
+    where: str,
+    findings: Findings,
+) -> None:
+    """Warn of names that nothing reads."""
+    for param in params:
+        if param.name not in read and len(param.choices) != 1:
+            message = f"nothing in {where} reads `{param.name}`"
+            findings.warning("unused-name", message, param.span)
+    for name in lets:
+        if name not in read:
+            findings.warning("unused-name", f"nothing in {where} reads `{name}`", None)
+
+
+def _unused_blocks(model: Model, used: set[str], findings: Findings) -> None:
+    for name in model.own_blocks:
+        if name not in used:
+            message = f"nothing uses block `{name}`"
+            findings.warning("unused-name", message, model.blocks[name].span)
+
+
+def _cycles(blocks: dict[str, Block], findings: Findings) -> None:
+    """A block never contains itself; found without recursion over the depth of calls."""
+    calls = {}
+    pending = list(blocks.values())
+    while pending:
+        block = pending.pop()
+        if id(block) in calls:
+            continue
+        kinds = [c for c in _calls(block.body) if isinstance(c.kind, str) and c.kind in block.scope]
+        calls[id(block)] = [(block.scope[str(c.kind)], c.span) for c in kinds]
+        pending += [callee for callee, _ in calls[id(block)]]
+    done: set[int] = set()
+    for start in blocks.values():
+        _walk(start, calls, done, findings)
+
+
+def _walk(
+    start: Block, calls: dict[int, list[tuple[Block, Span]]], done: set[int], findings: Findings
+) -> None:
+    path: list[tuple[Block, int]] = [(start, 0)]
+    while path:
+        block, at = path.pop()
+        if id(block) in done:
+            continue
+        if at == len(calls[id(block)]):
+            done.add(id(block))
+            continue
+        path.append((block, at + 1))
+        callee, span = calls[id(block)][at]
+        inside = [b for b, _ in path]
+        if callee in inside:
+            chain = [*inside[inside.index(callee) :], callee]
+            names = " > ".join(f"`{b.name}`" for b in chain)
+            note = Note("it is defined here", callee.span)
+            message = f"block `{callee.name}` contains itself: {names}"
+            findings.error("block-cycle", message, span, None, (note,))
+        elif id(callee) not in done:
+            path.append((callee, 0))
+
+
+def _calls(body: Body) -> Iterable[KindCall]:
+    for node in body.nodes:
+        call = node.call
+        if isinstance(call, KindCall):
+            yield call
+        elif isinstance(call, Group):
+            yield from _calls(call.body)
+        elif isinstance(call, Join):
+            for branch in call.branches:
+                if isinstance(branch, Body):
+                    yield from _calls(branch)
+
+
+class _Checker:
+    """Walks one block's (or the model's) body with the names that its formulas can see."""
+
+    def __init__(self, blocks: dict[str, Block], findings: Findings) -> None:
+        self.blocks = blocks
+        self.findings = findings
+        self.kinds: set[str] = set()
+        self.texts: set[str] = set()  # text values: a kind may be named by one
+        self.read: set[str] = set()
+
+    def declaration(self, param: ParamDecl) -> None:
+        if param.default is not None:
+            _data(param, param.default, self.blocks, self.findings)
+            self.value(param.default, set())
+
+    def taken(self, name: str, span: Span) -> None:
+        self.findings.error("duplicate-name", f"`{name}` already stands for something", span)
+
+    def body(self, body: Body, names: set[str]) -> None:
+        for node in body.nodes:
+            self.node(node, names)
+
+    def node(self, node: Node, names: set[str]) -> None:
+        inner = names
+        if node.repeat is not None:
+            repeat = node.repeat
+            for value in (repeat.times, repeat.each):
+                if value is not None:
+                    self.value(value, names)
+            mappings = repeat.each is not None and not repeat.names
+            inner = names | {repeat.index, *repeat.names}
+            if mappings:
+                inner = inner | _row_names(repeat.each)
+        if node.key is not None:
+            self.template(node.key, inner)
+        if node.from_ is not None:
+            self.template(node.from_, names)
+        if node.when is not None:
+            self.value(node.when, inner)
+        match node.call:
+            case KindCall():
+                self.kind_call(node.call, inner)
+            case Group(body):
+                self.body(body, inner)
+            case Join(_, branches):
+                for branch in branches:
+                    if isinstance(branch, Body):
+                        self.body(branch, inner)
+                    else:
+                        self.template(branch, inner)
+
+    def kind_call(self, call: KindCall, names: set[str]) -> None:
+        for arg in call.args:
+            self.argument(arg, names)
+        if isinstance(call.kind, Formula):
+            self.value(call.kind, names)
+            return
+        self.kinds.add(call.kind)
+        if call.kind in self.blocks:
+            self.block_args(self.blocks[call.kind], call)
+        elif call.kind not in Op.registry or Op.registry[call.kind].join:
+            self.unknown_kind(call)
+
+    def unknown_kind(self, call: KindCall) -> None:
+        kind = str(call.kind)
+        if kind in Op.registry:
+            hint: str | None = f"write `{kind}: [a, b]`"
+            self.findings.error("wrong-type", f"`{kind}` joins branches", call.span, hint)
+            return
+        hint = suggestion(kind, [*self.blocks, *Op.registry]) if len(kind) < 60 else None
+        if hint and not hint.startswith("did"):
+            hint = "`netspec schema` lists the ops; blocks are defined under `blocks:`"
+        self.findings.error("unknown-op", f"unknown op or block `{kind}`", call.span, hint)
+
+    def block_args(self, block: Block, call: KindCall) -> None:
+        known = [p.name for p in block.params]
+        required = [p.name for p in block.params if p.default is None]
+        given = [arg.name for arg in call.args]
+        if given == [""]:
+            if len(required) != 1:
+                needs = ", ".join(f"`{r}`" for r in required) or "nothing"
+                message = f"`{block.name}` takes arguments by name: it needs {needs}"
+                self.findings.error("wrong-type", message, call.args[0].span)
+            return
+        wrong = False
+        for arg in call.args:
+            if arg.name not in known:
+                wrong = True
+                message = f"block `{block.name}` has no parameter `{arg.name}`"
+                hint = suggestion(arg.name, known, "it has")
+                self.findings.error("unknown-attribute", message, arg.span, hint)
+        missing = [name for name in required if name not in given]
+        for name in missing if not wrong else ():
+            message = f"`{block.name}` needs `{name}`"
+            self.findings.error("missing-argument", message, call.span)
+
+    def argument(self, arg: Arg, names: set[str]) -> None:
+        if not (arg.same and isinstance(arg.value, Formula)):
+            self.value(arg.value, names)
+        elif arg.name in names:
+            self.read.add(arg.name)
+        else:
+            hint = f"write `{arg.name}: VALUE`" + (
+                f"; names here are {', '.join(sorted(names))}" if names else ""
+            )
+            message = f"there is no `{arg.name}` here to pass on"
+            self.findings.error("bad-formula", message, arg.span, hint)
+
+    def template(self, template: Template, names: set[str]) -> None:
+        for part in template.parts:
+            if isinstance(part, Formula):
+                self.value(part, names)
+
+    def value(self, value: Value, names: set[str]) -> None:
+        match value:
+            case Formula(expr):
+                for name in free(expr):
+                    if not hasattr(name, "name"):
+                        continue
+                    self.read.add(name.name)
+                    if name.name not in names:
+                        where = value.at(name.start, name.end)
+                        hint = suggestion(name.name, sorted(names), "there are")
+                        message = f"unknown name `{name.name}`"
+                        self.findings.error("bad-formula", message, where, hint)
+            case ListValue(items):
+                for item in items:
+                    self.value(item, names)
+            case MapValue(entries):
+                for _, item in entries:
+                    self.value(item, names)
+            case _:
+                text = getattr(value, "value", None)
+                if isinstance(text, str):
+                    self.texts.add(text)
+
+
+def _row_names(each: Value | None) -> set[str]:
+    """Names that rows written as mappings bring, as far as the text shows them."""
+    found: set[str] = set()
+    if isinstance(each, ListValue):
+        for row in each.items:
+            if isinstance(row, MapValue):
+                found |= {name for name, _ in row.entries}
+    return found

@@ -1,0 +1,155 @@
+"""What is wrong with a spec, and where: spans into source text and rendered diagnostics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+EXCERPT_WIDTH = 160
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SourceText:
+    """A file's text under the name that messages show."""
+
+    name: str
+    text: str
+    lines: tuple[str, ...] = field(repr=False)
+
+    @staticmethod
+    def of(name: str, text: str) -> SourceText:
+        return SourceText(name, text, tuple(text.splitlines()))
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of source text; lines and columns count from 1, the end is exclusive."""
+
+    source: SourceText
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+
+    def __str__(self) -> str:
+        return f"{self.source.name}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A further place or fact that explains a diagnostic."""
+
+    text: str
+    span: Span | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One finding. `code` is stable and names the kind of mistake; `hint` says what to do."""
+
+    code: str
+    message: str
+    span: Span | None
+    hint: str | None = None
+    notes: tuple[Note, ...] = ()
+    severity: str = "error"
+
+    def render(self) -> str:
+        """The finding as text: position, message, excerpt with carets, notes, hint."""
+        head = f"{self.severity}[{self.code}]: {self.message}"
+        lines = [f"{self.span}: {head}" if self.span else head]
+        gutter = 0
+        if self.span:
+            gutter = len(str(self.span.line))
+            lines += _excerpt(self.span)
+        pad = " " * (gutter + 1)
+        for note in self.notes:
+            where = f" ({note.span})" if note.span else ""
+            lines.append(f"{pad}= note: {note.text}{where}")
+        if self.hint:
+            lines.append(f"{pad}= help: {self.hint}")
+        return "\n".join(lines)
+
+
+class SpecError(Exception):
+    """A spec has errors; `diagnostics` holds every one that was found, warnings included."""
+
+    def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
+        self.diagnostics = tuple(diagnostics)
+        super().__init__(render_all(self.diagnostics))
+
+
+class Findings:
+    """Collects diagnostics and passes over exact repetitions."""
+
+    def __init__(self) -> None:
+        self.diagnostics: list[Diagnostic] = []
+        self._poisoned: dict[int, object] = {}
+        self._seen: set[tuple[object, ...]] = set()
+
+    @property
+    def failed(self) -> bool:
+        return any(d.severity == "error" for d in self.diagnostics)
+
+    def error(
+        self,
+        code: str,
+        message: str,
+        span: Span | None,
+        hint: str | None = None,
+        notes: tuple[Note, ...] = (),
+    ) -> None:
+        self._add(Diagnostic(code, message, span, hint, notes))
+
+    def warning(self, code: str, message: str, span: Span | None, hint: str | None = None) -> None:
+        self._add(Diagnostic(code, message, span, hint, severity="warning"))
+
+    def _add(self, found: Diagnostic) -> None:
+        # Copies of a block repeat a mistake with other provenance: one report is enough.
+        place = found.span and (found.span.source.name, found.span.line, found.span.column)
+        key = (found.code, found.message, place)
+        if key not in self._seen:
+            self._seen.add(key)
+            self.diagnostics.append(found)
+
+    def poison(self, node: object) -> None:
+        """Mark a piece of syntax as already reported, so that nothing more is said of it."""
+        self._poisoned[id(node)] = node
+
+    def is_poisoned(self, node: object) -> bool:
+        return id(node) in self._poisoned
+
+    def raise_if_failed(self) -> None:
+        """Raise SpecError if an error was found."""
+        if self.failed:
+            raise SpecError(self.diagnostics)
+
+
+def render_all(diagnostics: Iterable[Diagnostic]) -> str:
+    """Diagnostics as text, in the order of the source."""
+    return "\n\n".join(d.render() for d in sorted(diagnostics, key=_place))
+
+
+def _place(diagnostic: Diagnostic) -> tuple[str, int, int]:
+    span = diagnostic.span
+    return (span.source.name, span.line, span.column) if span else ("", 0, 0)
+
+
+def _excerpt(span: Span) -> list[str]:
+    lines = span.source.lines
+    text = lines[span.line - 1] if span.line <= len(lines) else ""
+    end = span.end_column if span.end_line == span.line else len(text) + 1
+    start = span.column - 1
+    cut = 0
+    if len(text) > EXCERPT_WIDTH:  # a long line: show the stretch around the span
+        cut = max(0, start - EXCERPT_WIDTH // 2)
+        text = text[cut : cut + EXCERPT_WIDTH]
+    width = max(1, min(end - 1, cut + len(text)) - start)
+    text = "".join(c if c.isprintable() else " " for c in text)
+    number = str(span.line)
+    pad = " " * len(number)
+    return [
+        f"{pad} |",
+        f"{number} | {text}",
+        f"{pad} | {' ' * (start - cut)}{'^' * width}",
+    ]

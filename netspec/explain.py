@@ -1,0 +1,180 @@
+"""Validate YAML nodes with the JSON Schema and explain what it finds in the spec's own words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+from typing import Any
+
+from netspec.diagnostics import Findings, Span
+from netspec.reader import Mapping, Scalar, Sequence, YamlNode, plain
+from netspec.schema import make_schema
+
+
+def validate(root: YamlNode, findings: Findings) -> None:
+    """Report every place where the document does not match the schema, and poison it."""
+    for error in _validator(_registered()).iter_errors(plain(root)):
+        path = list(error.absolute_path)
+        nodes = _trail(root, path)
+        if not any(findings.is_poisoned(node) for node in nodes):
+            _explain(error, path, nodes[-1], findings)
+
+
+def close_match(word: str, known: Iterable[str]) -> str | None:
+    """The known word that was probably meant."""
+    import difflib  # only mistakes pay for it
+
+    names = list(known)
+    lowered = {name.lower(): name for name in reversed(names)}
+    found = difflib.get_close_matches(word.lower(), list(lowered), n=1, cutoff=0.6)
+    return lowered[found[0]] if found else None
+
+
+def suggestion(word: str, known: Iterable[str], what: str = "known names are") -> str | None:
+    """`did you mean ...?`, or the list of what there is."""
+    names = list(known)
+    meant = close_match(word, names)
+    if meant:
+        return f"did you mean `{meant}`?"
+    return f"{what} {', '.join(names)}" if names else None
+
+
+def show(value: Any) -> str:
+    """A value as messages name it."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        text = value if len(value) <= 40 else value[:37] + "..."
+        return f"text `{text}`"
+    if isinstance(value, (list, tuple)):
+        return f"a list of {len(value)}" if len(value) > 4 else f"the list {_inline(value)}"
+    return "a mapping" if isinstance(value, dict) else str(value)
+
+
+def _inline(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(_inline(v) for v in value)}]"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _registered() -> tuple[str, ...]:
+    from netspec.ops import Op
+
+    return tuple(Op.registry)
+
+
+@cache
+def _validator(kinds: tuple[str, ...]) -> Any:
+    from jsonschema import Draft202012Validator
+
+    return Draft202012Validator(make_schema())
+
+
+def _trail(root: YamlNode, path: list[Any]) -> list[YamlNode]:
+    """The nodes from the root down to a path's end."""
+    nodes = [root]
+    for step in path:
+        node = nodes[-1]
+        child: YamlNode | None = None
+        if isinstance(node, Mapping) and isinstance(step, str):
+            child = node.get(step)
+        elif isinstance(node, Sequence) and isinstance(step, int):
+            child = node.items[step]
+        if child is None:
+            break
+        nodes.append(child)
+    return nodes
+
+
+def _explain(error: Any, path: list[Any], node: YamlNode, findings: Findings) -> None:
+    schema = error.schema
+    match error.validator:
+        case "additionalProperties":
+            _unknown_keys(error, path, node, findings)
+        case "required":
+            missing = [k for k in error.validator_value if k not in error.instance]
+            what = "file" if not path else f"`{path[-1]}`"
+            message = f"this {what} needs {' and '.join(f'`{k}`' for k in missing)}"
+            where = _head(node)
+            findings.error("missing-key", message, where)
+            findings.poison(node)
+        case "propertyNames" | "enum" if schema is not None and not path:
+            _not_in_library(error, node, findings)
+        case "minProperties" | "minItems" if error.instance in ({}, []):
+            findings.error("empty-node", f"{_subject(path)} is empty", node.span)
+            findings.poison(node)
+        case _:
+            _wrong_value(error, path, node, findings)
+
+
+def _unknown_keys(error: Any, path: list[Any], node: YamlNode, findings: Findings) -> None:
+    assert isinstance(node, Mapping)
+    known = error.schema["properties"]
+    owner = error.schema.get("x-owner")
+    for key, _ in node.entries:
+        if key.text in known or findings.is_poisoned(key):
+            continue
+        findings.poison(key)
+        if owner:
+            message = f"`{owner}` has no attribute `{key.text}`"
+            hint = suggestion(key.text, known, "it has")
+            findings.error("unknown-attribute", message, key.span, hint)
+        elif path and path[-1] == "defaults":
+            hint = suggestion(key.text, known, "ops are")
+            findings.error("unknown-op", f"unknown op `{key.text}`", key.span, hint)
+        else:
+            where = f"`{path[-1]}`" if path else "a spec"
+            hint = suggestion(key.text, known, "it has")
+            findings.error("unknown-key", f"{where} has no key `{key.text}`", key.span, hint)
+    if owner:
+        findings.poison(node)
+
+
+def _not_in_library(error: Any, node: YamlNode, findings: Findings) -> None:
+    if isinstance(node, Mapping) and node.get(error.instance) is not None:
+        message = f"this file has no `body`, so it is a library, which has no `{error.instance}`"
+        hint = "a model needs `body:`"
+        findings.error("missing-key", message, node.key(error.instance).span, hint)
+
+
+def _wrong_value(error: Any, path: list[Any], node: YamlNode, findings: Findings) -> None:
+    words = error.schema.get("x-expects", "something else")
+    hint = None
+    if isinstance(error.instance, str):
+        options = _texts(error.schema)
+        if error.instance.lower() in options:
+            hint = f"did you mean `{error.instance.lower()}`?"
+        elif isinstance(node, Scalar) and not node.plain and _is_number(error.instance):
+            hint = "remove the quotes"
+    message = f"{_subject(path)} must be {words}, not {show(error.instance)}"
+    findings.error("wrong-type", message, node.span, hint)
+    findings.poison(node)
+
+
+def _texts(schema: Any) -> list[str]:
+    options = [schema, *schema.get("anyOf", [])]
+    found = [str(o["const"]) for o in options if "const" in o]
+    return found + [str(c) for o in options for c in o.get("enum", [])]
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _subject(path: list[Any]) -> str:
+    names = [step for step in path if isinstance(step, str)]
+    if not names:
+        return "the file"
+    return f"`{names[-1]}`" if isinstance(path[-1], str) else f"each item of `{names[-1]}`"
+
+
+def _head(node: YamlNode) -> Span:
+    if isinstance(node, Mapping) and node.entries:
+        return node.entries[0][0].span
+    return node.span

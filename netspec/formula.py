@@ -1,0 +1,327 @@
+"""Formulas: a subset of Python expressions, parsed to a tree that is evaluated or printed.
+
+The text is parsed by Python's own parser and never run; whatever is not in the subset is an
+error with its place in the text.
+"""
+
+from __future__ import annotations
+
+import _ast
+from dataclasses import dataclass
+from typing import TypeAlias
+
+LENGTH_LIMIT = 1000
+DEPTH_LIMIT = 40
+
+FUNCTIONS = (
+    "min",
+    "max",
+    "sum",
+    "len",
+    "abs",
+    "ceil",
+    "floor",
+    "round",
+    "sqrt",
+    "range",
+    "make_divisible",
+)
+SHAPE_NAMES = ("channels", "length", "depth", "height", "width")
+RESERVED = frozenset((*FUNCTIONS, "input", "true", "false"))
+
+_BINARY = {
+    _ast.Add: "+",
+    _ast.Sub: "-",
+    _ast.Mult: "*",
+    _ast.Div: "/",
+    _ast.FloorDiv: "//",
+    _ast.Mod: "%",
+    _ast.Pow: "**",
+}
+_COMPARE = {
+    _ast.Eq: "==",
+    _ast.NotEq: "!=",
+    _ast.Lt: "<",
+    _ast.LtE: "<=",
+    _ast.Gt: ">",
+    _ast.GtE: ">=",
+}
+
+
+class FormulaError(Exception):
+    """A formula is wrong; `start` and `end` are offsets into its text."""
+
+    def __init__(
+        self, message: str, start: int = 0, end: int | None = None, hint: str = ""
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.start = start
+        self.end = end
+        self.hint = hint or None
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    value: int | float | bool | str
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    name: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class InputShape:
+    """`input.channels` and its like."""
+
+    axis: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unary:
+    operator: str  # - or not
+    operand: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Binary:
+    """Arithmetic, comparison, `and`, `or`."""
+
+    operator: str
+    left: Expr
+    right: Expr
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """`yes if condition else no`."""
+
+    condition: Expr
+    yes: Expr
+    no: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class ListOf:
+    items: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    list: Expr
+    index: Expr
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    list: Expr
+    first: Expr | None
+    last: Expr | None
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Each:
+    """`[item for name in list]`."""
+
+    item: Expr
+    name: str
+    list: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    function: str
+    arguments: tuple[Expr, ...]
+    start: int
+    end: int
+
+
+Expr: TypeAlias = (
+    Literal | Name | InputShape | Unary | Binary | Choice | ListOf | Index | Slice | Each | Call
+)
+
+
+def parse(text: str) -> Expr:
+    """Parse a formula's text (without the leading `=`).
+
+    Raises:
+        FormulaError: the text is not a formula.
+    """
+    if len(text) > LENGTH_LIMIT:
+        raise FormulaError(f"a formula of more than {LENGTH_LIMIT} characters")
+    stripped = text.strip()
+    if not stripped:
+        raise FormulaError("an empty formula", hint="write an expression after `=`")
+    lead = len(text) - len(text.lstrip())
+    if "\n" in stripped:
+        stripped = stripped.replace("\n", " ")
+    try:
+        tree = compile(stripped, "<formula>", "eval", 0x400 | 0x4000)  # PyCF_ONLY_AST, no warnings
+    except SyntaxError as error:
+        start = max((error.offset or 1) - 1, 0) + lead
+        raise FormulaError(f"not a formula: {error.msg}", start, start + 1) from None
+    except (ValueError, RecursionError, MemoryError):
+        raise FormulaError("not a formula") from None
+    return _Converter(stripped, lead).expr(tree.body, 0)
+
+
+def names(expr: Expr) -> frozenset[str]:
+    """The names that a formula reads; `input` stands for any of its shape."""
+    return frozenset(n.name if isinstance(n, Name) else "input" for n in free(expr))
+
+
+def free(expr: Expr, bound: frozenset[str] = frozenset()) -> tuple[Name | InputShape, ...]:
+    """The free names of a formula with their places, in the order of the text."""
+    match expr:
+        case Name(name):
+            return () if name in bound else (expr,)
+        case InputShape():
+            return (expr,)
+        case Unary(_, operand):
+            parts: tuple[Expr | None, ...] = (operand,)
+        case Binary(_, left, right):
+            parts = (left, right)
+        case Choice(condition, yes, no):
+            parts = (yes, condition, no)
+        case ListOf(items) | Call(_, items):
+            parts = items
+        case Index(of, index):
+            parts = (of, index)
+        case Slice(of, first, last):
+            parts = (of, first, last)
+        case Each(item, name, of):
+            return free(of, bound) + free(item, bound | {name})
+        case _:
+            return ()
+    return tuple(n for part in parts if part is not None for n in free(part, bound))
+
+
+class _Converter:
+    def __init__(self, text: str, lead: int) -> None:
+        self.text = text.encode()
+        self.lead = lead
+
+    def place(self, node: _ast.expr) -> tuple[int, int]:
+        """Offsets in characters; Python's parser counts bytes of UTF-8."""
+        start = len(self.text[: node.col_offset].decode(errors="ignore"))
+        end = len(self.text[: node.end_col_offset or 0].decode(errors="ignore"))
+        return start + self.lead, end + self.lead
+
+    def wrong(self, node: _ast.expr, what: str, hint: str = "") -> FormulaError:
+        return FormulaError(what, *self.place(node), hint)
+
+    def expr(self, node: _ast.expr, depth: int) -> Expr:
+        if depth > DEPTH_LIMIT:
+            raise self.wrong(node, f"a formula nested deeper than {DEPTH_LIMIT}")
+        method = getattr(self, type(node).__name__, None)
+        if method is None:
+            word = type(node).__name__.lower()
+            raise self.wrong(node, f"`{word}` is not part of formulas")
+        result: Expr = method(node, depth + 1)
+        return result
+
+    def Constant(self, node: _ast.Constant, depth: int) -> Expr:  # noqa: N802 - names of Python's tree
+        if isinstance(node.value, (bool, int, float, str)) and node.kind is None:
+            if isinstance(node.value, bool):
+                raise self.wrong(node, f"unknown name `{node.value}`", "write `true` or `false`")
+            if isinstance(node.value, float) and node.value in (float("inf"), float("-inf")):
+                raise self.wrong(node, "a number that is not finite")
+            return Literal(node.value)
+        raise self.wrong(node, "only numbers, 'text', true and false are constants")
+
+    def Name(self, node: _ast.Name, depth: int) -> Expr:  # noqa: N802
+        if node.id in ("true", "false"):
+            return Literal(node.id == "true")
+        if node.id in FUNCTIONS:
+            raise self.wrong(node, f"`{node.id}` is a function: write `{node.id}(...)`")
+        if node.id == "input":
+            raise self.wrong(node, "`input` is not a number", "write `input.channels`")
+        return Name(node.id, *self.place(node))
+
+    def Attribute(self, node: _ast.Attribute, depth: int) -> Expr:  # noqa: N802
+        if not (isinstance(node.value, _ast.Name) and node.value.id == "input"):
+            raise self.wrong(node, "only `input` has parts", "such as `input.channels`")
+        if node.attr not in SHAPE_NAMES:
+            known = ", ".join(SHAPE_NAMES)
+            raise self.wrong(node, f"`input` has no `{node.attr}`", f"it has {known}")
+        return InputShape(node.attr, *self.place(node))
+
+    def UnaryOp(self, node: _ast.UnaryOp, depth: int) -> Expr:  # noqa: N802
+        operand = self.expr(node.operand, depth)
+        if isinstance(node.op, _ast.UAdd):
+            return operand
+        if isinstance(node.op, _ast.Invert):
+            raise self.wrong(node, "`~` is not part of formulas")
+        return Unary("not" if isinstance(node.op, _ast.Not) else "-", operand)
+
+    def BinOp(self, node: _ast.BinOp, depth: int) -> Expr:  # noqa: N802
+        operator = _BINARY.get(type(node.op))
+        if operator is None:
+            raise self.wrong(node, f"`{type(node.op).__name__}` is not part of formulas")
+        left, right = self.expr(node.left, depth), self.expr(node.right, depth)
+        return Binary(operator, left, right, *self.place(node))
+
+    def BoolOp(self, node: _ast.BoolOp, depth: int) -> Expr:  # noqa: N802
+        operator = "and" if isinstance(node.op, _ast.And) else "or"
+        result = self.expr(node.values[0], depth)
+        for value in node.values[1:]:
+            result = Binary(operator, result, self.expr(value, depth), *self.place(node))
+        return result
+
+    def Compare(self, node: _ast.Compare, depth: int) -> Expr:  # noqa: N802
+        operands = [self.expr(x, depth) for x in (node.left, *node.comparators)]
+        result: Expr | None = None
+        for i, op in enumerate(node.ops):
+            operator = _COMPARE.get(type(op))
+            if operator is None:
+                raise self.wrong(node, f"`{type(op).__name__.lower()}` is not part of formulas")
+            step = Binary(operator, operands[i], operands[i + 1], *self.place(node))
+            result = Binary("and", result, step, *self.place(node)) if result else step
+        assert result is not None
+        return result
+
+    def IfExp(self, node: _ast.IfExp, depth: int) -> Expr:  # noqa: N802
+        return Choice(*(self.expr(x, depth) for x in (node.test, node.body, node.orelse)))
+
+    def List(self, node: _ast.List, depth: int) -> Expr:  # noqa: N802
+        return ListOf(tuple(self.expr(x, depth) for x in node.elts))
+
+    def Subscript(self, node: _ast.Subscript, depth: int) -> Expr:  # noqa: N802
+        of = self.expr(node.value, depth)
+        if not isinstance(node.slice, _ast.Slice):
+            return Index(of, self.expr(node.slice, depth), *self.place(node))
+        if node.slice.step is not None:
+            raise self.wrong(node, "a slice has no step")
+        ends = (node.slice.lower, node.slice.upper)
+        first, last = (None if x is None else self.expr(x, depth) for x in ends)
+        return Slice(of, first, last, *self.place(node))
+
+    def ListComp(self, node: _ast.ListComp, depth: int) -> Expr:  # noqa: N802
+        loop = node.generators[0]
+        simple = len(node.generators) == 1 and not loop.ifs and not loop.is_async
+        if not simple or not isinstance(loop.target, _ast.Name):
+            raise self.wrong(node, "a list is written `[item for name in list]`")
+        if loop.target.id in RESERVED:
+            raise self.wrong(loop.target, f"`{loop.target.id}` is reserved")
+        return Each(self.expr(node.elt, depth), loop.target.id, self.expr(loop.iter, depth))
+
+    def Call(self, node: _ast.Call, depth: int) -> Expr:  # noqa: N802
+        name = node.func.id if isinstance(node.func, _ast.Name) else None
+        if name not in FUNCTIONS:
+            known = ", ".join(FUNCTIONS)
+            raise self.wrong(node.func, f"no function `{name or '...'}`", f"there are {known}")
+        if node.keywords or any(isinstance(a, _ast.Starred) for a in node.args):
+            raise self.wrong(node, "functions take plain arguments only")
+        arguments = tuple(self.expr(x, depth) for x in node.args)
+        return Call(name, arguments, *self.place(node))

@@ -1,0 +1,88 @@
+"""From a spec's name and parameters to its graph."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from netspec.check import check
+from netspec.diagnostics import Findings
+from netspec.explain import suggestion
+from netspec.graph import Graph
+from netspec.resolve import resolve
+from netspec.syntax import Model
+from netspec.values import ValueProblem, param_value
+from netspec.zoo import Found, UsageError, find, load_model
+
+
+def load(
+    spec: str | os.PathLike[str],
+    /,
+    *,
+    inputs: Mapping[str, Sequence[int]] | None = None,
+    **params: Any,
+) -> Graph:
+    """Read, check and resolve a spec.
+
+    `spec` is a zoo name (`"resnet50"`), a path, or `"path::variant"`. `inputs` replaces shapes of
+    inputs, without the batch and channels first: `inputs={"image": (3, 225, 225)}`. `params` set
+    the spec's parameters.
+
+    Raises:
+        SpecError: the spec has mistakes; the text of the error explains each.
+        UsageError: there is no such spec, parameter or input.
+    """
+    findings = Findings()
+    graph = load_found(find(spec), findings, inputs or {}, params)
+    findings.raise_if_failed()
+    assert graph is not None
+    return graph
+
+
+def load_found(
+    found: Found,
+    findings: Findings,
+    inputs: Mapping[str, Sequence[int]],
+    params: Mapping[str, Any],
+) -> Graph | None:
+    """As `load`, with the findings, warnings included, in `findings`."""
+    model = load_model(found, findings)
+    if model is None:
+        return None
+    shapes = _shapes(model, inputs)
+    sets = {name: (_set(model, name, value), None) for name, value in params.items()}
+    check(model, findings)
+    return resolve(model, sets, found.variant, shapes, findings)
+
+
+def _set(model: Model, name: str, value: Any) -> Any:
+    known = {p.name: p for p in model.params}
+    if name not in known:
+        hint = suggestion(name, known, "it has") or "it has no parameters"
+        raise UsageError(f"{model.name} has no parameter {name!r}", hint)
+    value = _plain(value)
+    try:
+        return param_value(known[name], value, model.blocks)
+    except ValueProblem as problem:
+        raise UsageError(problem.message, problem.hint) from None
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (tuple, list)):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _shapes(model: Model, inputs: Mapping[str, Sequence[int]]) -> dict[str, tuple[int, ...]]:
+    declared = {i.name: len(i.shape) for i in model.inputs}
+    for name, shape in inputs.items():
+        if name not in declared:
+            hint = suggestion(name, declared, "it has")
+            raise UsageError(f"{model.name} has no input {name!r}", hint)
+        if len(shape) != declared[name]:
+            sizes = f"{declared[name]} sizes (channels first, without the batch)"
+            raise UsageError(f"input {name!r} takes {sizes}, not {len(shape)}")
+        if not all(isinstance(size, int) and size >= 1 for size in shape):
+            raise UsageError(f"input {name!r} takes sizes of at least 1")
+    return {name: tuple(shape) for name, shape in inputs.items()}

@@ -1,0 +1,102 @@
+"""Find the spec that a user names: a zoo name, a path, or `path::variant`."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from netspec.diagnostics import Findings
+from netspec.explain import suggestion
+from netspec.files import load_file
+from netspec.syntax import Library, Model
+
+
+class UsageError(ValueError):
+    """The command or call itself is wrong, such as an unknown spec or parameter."""
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(f"{message} ({hint})" if hint else message)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A spec file, and the variant of it that is meant (None: its defaults)."""
+
+    path: Path
+    shown: str
+    variant: str | None
+
+
+def zoo_folder() -> Path:
+    """Where the shipped specs are."""
+    import netspec.specs
+
+    return Path(netspec.specs.__path__[0])
+
+
+def zoo_names() -> dict[str, Found]:
+    """Every model of the zoo by name, sorted; a family's variants stand for the family."""
+    names: dict[str, Found] = {}
+    for path in sorted(zoo_folder().glob("*.yaml")):
+        model = load_file(path, Findings(), path.name)
+        if isinstance(model, Model):
+            for variant in model.variants:
+                names[variant.name] = Found(path, path.name, variant.name)
+            if not model.variants:
+                names[model.name] = Found(path, path.name, None)
+    return dict(sorted(names.items()))
+
+
+def find(spec: str | os.PathLike[str]) -> Found:
+    """The file and variant that `spec` names.
+
+    Raises:
+        UsageError: there is none.
+    """
+    text = os.fspath(spec)
+    path, _, variant = text.partition("::")
+    if os.path.isfile(path):
+        return Found(Path(path), path, variant or None)
+    if variant or os.sep in path or path.endswith((".yaml", ".yml")):
+        raise UsageError(f"no file {path!r}")
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", text):
+        raise UsageError(f"no spec {text!r}")
+    return _in_zoo(text)
+
+
+def _in_zoo(name: str) -> Found:
+    folder = zoo_folder()
+    own = folder / f"{name}.yaml"
+    mention = re.compile(rf"^ +{re.escape(name)} *:|^name: *{re.escape(name)} *$", re.MULTILINE)
+    files = [p for p in folder.glob("*.yaml") if mention.search(p.read_text("utf-8"))]
+    for path in sorted(files, key=lambda p: p != own):
+        model = load_file(path, Findings(), path.name)
+        if isinstance(model, Model):
+            if any(variant.name == name for variant in model.variants):
+                return Found(path, path.name, name)
+            if model.name == name:
+                return Found(path, path.name, None)
+    hint = suggestion(name, zoo_names())
+    meant = hint if hint and hint.startswith("did") else "`netspec list` shows the zoo"
+    raise UsageError(f"no spec named {name!r}, neither in the zoo nor as a file", meant)
+
+
+def load_model(found: Found, findings: Findings) -> Model | None:
+    """The model in a file; None with reasons in `findings`.
+
+    Raises:
+        UsageError: the file is a library, cannot be read, or lacks the variant.
+    """
+    try:
+        model = load_file(found.path, findings, found.shown)
+    except OSError as error:
+        raise UsageError(f"cannot read {found.shown}: {error.strerror or error}") from None
+    if isinstance(model, Library):
+        raise UsageError(f"{found.shown} is a library of blocks, not a model")
+    if model and found.variant and found.variant not in [v.name for v in model.variants]:
+        names = [v.name for v in model.variants]
+        hint = suggestion(found.variant, names, "it has") or "it has none"
+        raise UsageError(f"{found.shown} has no variant {found.variant!r}", hint)
+    return model
