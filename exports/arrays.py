@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 def save_arrays(path: str | os.PathLike[str], arrays: Mapping[str, NDArray[Any]]) -> None:
     """Write arrays by name; the names may be any text, `file` included."""
     names = list(arrays)
-    numbered = {f"array_{index}": arrays[name] for index, name in enumerate(names)}
+    numbered: dict[str, Any] = {f"array_{index}": arrays[name] for index, name in enumerate(names)}
     np.savez(path, names=np.array(names, dtype=np.str_), **numbered)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from netspec.exports.onnx_file import check_interface, expected_interface
 from netspec.exports.runtimes import missing
 from netspec.exports.weights import Weights, WeightsLike, read_weights
-from netspec.exports.worker import call
+from netspec.exports.worker import UnavailableError, call
 from netspec.graph import Graph
 
 BACKENDS = ("torch", "keras", "onnx")
@@ -26,13 +26,10 @@ Source = Callable[[str], str]
 """Gives the source that a backend generates for the spec."""
 
 
-class UnavailableError(Exception):
-    """An exporter's packages are not installed."""
-
-
 def export(
     spec: str | os.PathLike[str],
     path: str | os.PathLike[str],
+    /,
     *,
     backend: str = "onnx",
     seed: int = 0,

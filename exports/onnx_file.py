@@ -89,6 +89,7 @@ def finish(model: ModelProto, wanted: Interface, path: str | os.PathLike[str]) -
     import onnx
 
     _rename_ports(model, wanted)
+    _strip(model)
     model.ir_version = min(model.ir_version, IR_VERSION)
     size = sum(len(tensor.raw_data) for tensor in model.graph.initializer)
     if size < EMBEDDED_LIMIT:
@@ -109,6 +110,14 @@ def check_interface(path: str | os.PathLike[str], wanted: Interface) -> None:
     found = interface(path)
     if found != wanted:
         raise ValueError(f"the export's interface is {found}, not {wanted}")
+
+
+def _strip(model: ModelProto) -> None:
+    """Remove the exporters' notes: they hold stack traces with paths of this machine."""
+    graph = model.graph
+    for noted in (model, graph, *graph.node, *graph.value_info, *graph.input, *graph.output):
+        noted.doc_string = ""
+        del noted.metadata_props[:]
 
 
 def _rename_ports(model: ModelProto, wanted: Interface) -> None:

@@ -10,6 +10,7 @@ import onnxruntime as ort
 from netspec.exports.arrays import load_arrays, save_arrays
 from netspec.exports.fit import run_fitted
 from netspec.exports.onnx_file import interface
+from netspec.exports.worker import UnavailableError
 
 CPU = "CPUExecutionProvider"
 HEAVY = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul", "FusedConv", "FusedMatMul"})
@@ -30,7 +31,8 @@ def run(
     """Run a file on an .npz of channels-first inputs; outputs by the spec's names go to an .npz.
 
     Raises:
-        FallbackError: the provider was not used, or left a convolution or matrix product to another.
+        UnavailableError: the provider finds no device.
+        FallbackError: the provider is not in use, or left convolutions or matrix products out.
     """
     session = _session(model, provider, options or {})
     placement = _placement(session, provider)
@@ -64,7 +66,7 @@ def _add_webgpu(settings: Any) -> None:
     ort.register_execution_provider_library("webgpu", webgpu.get_library_path())
     devices = [d for d in ort.get_ep_devices() if d.ep_name == webgpu.get_ep_name()]
     if not devices:
-        raise FallbackError("the WebGPU provider found no device")
+        raise UnavailableError("the WebGPU provider found no device")
     settings.add_provider_for_devices(devices[:1], {})
 
 

@@ -105,12 +105,11 @@ class _Calibration:
         if not node.weights or node.shared:
             return output
         if node.op.terms(*node.input_types) > 0:
-            self._set_spread(node, output)
-        elif node.op.kind == "batch_norm":
+            return self._set_spread(node, output)
+        if node.op.kind == "batch_norm":
             self._set_statistics(node, inputs[0])
-        else:
-            return output
-        return node.op.reference(*inputs, **node_weights(node, self.weights))
+            return node.op.reference(*inputs, **node_weights(node, self.weights))
+        return output
 
     def _draw(self, weight: Weight) -> Array:
         shape, normal = weight.shape, self.rng.standard_normal(weight.shape)
@@ -122,18 +121,24 @@ class _Calibration:
             return _rounded(normal)
         return _rounded(self.rng.uniform(0.1, 0.4, shape))  # slopes, and scales until calibrated
 
-    def _set_spread(self, node: Node, output: Array) -> None:
-        """Scale the weight, and move the bias, until each channel's values lie about its zero."""
+    def _set_spread(self, node: Node, output: Array) -> Array:
+        """Scale the weight, and move the bias, until each channel's values lie about its zero.
+
+        The op is affine, so its new output is found without running it again.
+        """
         own = {w.name: w.key for w in node.weights}
         spread = self._wanted(node.output)
         axes = (0, *range(2, output.ndim))
         deviation = float(np.sqrt(np.mean(output.var(axes)))) or 1.0
         scale = spread / deviation
         self.weights[own["weight"]] = _rounded(self.weights[own["weight"]] * scale)
-        if "bias" in own:
-            bias = self.weights[own["bias"]]
-            centre = (output.mean(axes) - bias) * scale
-            self.weights[own["bias"]] = _rounded(bias * spread - centre)
+        if "bias" not in own:
+            return output * scale
+        bias = self.weights[own["bias"]]
+        centre = (output.mean(axes) - bias) * scale
+        self.weights[own["bias"]] = _rounded(bias * spread - centre)
+        shift = self.weights[own["bias"]] - bias * scale
+        return output * scale + shift.reshape(-1, *(1,) * (output.ndim - 2))
 
     def _set_statistics(self, node: Node, x: Array) -> None:
         """Running statistics near the data's own, and scales of either size about 1."""

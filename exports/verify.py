@@ -16,7 +16,6 @@ import numpy as np
 from netspec.exports.arrays import load_arrays, save_arrays
 from netspec.exports.export import (
     BACKENDS,
-    NEEDS,
     Source,
     export_graph,
     save_weights,
@@ -24,9 +23,9 @@ from netspec.exports.export import (
 from netspec.exports.noise import ComparisonError, Figures, Prediction, judge, predict
 from netspec.exports.probe import insensitive, probe_inputs, probe_weights
 from netspec.exports.report import AGREED, DISAGREED, FAILED, NOT_RUN, Report, Row
-from netspec.exports.runtimes import Runtime, missing, runtimes
+from netspec.exports.runtimes import Runtime, runtimes
 from netspec.exports.weights import Weights, WeightsLike, read_weights
-from netspec.exports.worker import WorkerError, call, one_line
+from netspec.exports.worker import UnavailableError, WorkerError, call, one_line
 from netspec.graph import Graph
 
 BATCH = 2
@@ -38,6 +37,7 @@ Progress = Callable[[str], None]
 
 def verify(
     spec: str | os.PathLike[str],
+    /,
     *,
     backends: Sequence[str] | None = None,
     runtimes: Sequence[str] | None = None,
@@ -171,8 +171,12 @@ class _Bench:
         return self.folder / "weights.safetensors"
 
     def measure(self, plan: Sequence[_Task | Row]) -> tuple[Row, ...]:
-        """Fill the plan's rows; each export is made once, and two workers run at a time."""
-        exporting = [t.backend for t in plan if isinstance(t, _Task) and not t.runtime.backend]
+        """Fill the plan's rows; each export is made once, while sources already run."""
+        exporting = [
+            task.backend
+            for task in plan
+            if isinstance(task, _Task) and not task.runtime.backend and not task.runtime.available()
+        ]
         with ThreadPoolExecutor(WORKERS) as first, ThreadPoolExecutor(WORKERS) as then:
             exports = {
                 backend: first.submit(self._export, backend)
@@ -189,12 +193,14 @@ class _Bench:
         name = (task.subject, task.runtime.name)
         start = time.perf_counter()
         try:
-            if reason := _unavailable(task):
-                return Row(*name, NOT_RUN, reason=reason)
+            if reason := task.runtime.available():
+                raise UnavailableError(reason)
             arguments = self._subject(task, exports)
             self.say(f"running the {task.subject} on {task.runtime.name}")
             results, info = self._run(task.runtime, arguments)
             figures, reason = self._judge(results)
+        except UnavailableError as problem:
+            return Row(*name, NOT_RUN, reason=str(problem))
         except WorkerError as failure:
             return Row(*name, FAILED, reason=failure.reason, detail=failure.tail)
         except Exception as error:  # whatever it is, a row must say it
@@ -249,9 +255,3 @@ class _Bench:
                 return {}, f"{name}: {problem}"
         wrong = [name for name, f in figures.items() if not f.agreed]
         return figures, f"beyond the noise: {', '.join(wrong)}" if wrong else ""
-
-
-def _unavailable(task: _Task) -> str | None:
-    """Why a task cannot run on this machine: its runtime, or what its export needs."""
-    exporter = task.backend if task.backend and not task.runtime.backend else None
-    return task.runtime.available() or (missing(*NEEDS[exporter]) if exporter else None)

@@ -48,6 +48,10 @@ class WorkerError(Exception):
         self.tail = tail
 
 
+class UnavailableError(Exception):
+    """What a job needs is not on this machine: a package, a device. The message says which."""
+
+
 def call(job: str, *, timeout: float = TIMEOUT_S, **arguments: Any) -> dict[str, Any]:
     """Run a job in a new process and return its result.
 
@@ -55,6 +59,7 @@ def call(job: str, *, timeout: float = TIMEOUT_S, **arguments: Any) -> dict[str,
 
     Raises:
         WorkerError: the job raised, was killed, or took longer than `timeout` seconds.
+        UnavailableError: the job raised it.
     """
     with tempfile.TemporaryDirectory(prefix="netspec-") as folder:
         path = Path(folder, "job.json")
@@ -86,6 +91,8 @@ def _result(job: str, code: int, path: Path, log: Path) -> dict[str, Any]:
     if not path.exists():
         raise WorkerError(f"{job} ended with exit status {code} and no result", _tail(log))
     result: dict[str, Any] = json.loads(path.read_text())
+    if "unavailable" in result:
+        raise UnavailableError(result["unavailable"])
     if "error" in result:
         raise WorkerError(result["error"], _tail(log))
     return result
@@ -112,6 +119,8 @@ def _main(path: Path) -> None:
     module, function = job["job"].split(":")
     try:
         result = getattr(importlib.import_module(module), function)(**job["arguments"])
+    except UnavailableError as error:
+        result = {"unavailable": str(error)}
     except Exception as error:
         import traceback
 
@@ -123,4 +132,5 @@ def _main(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    _main(Path(sys.argv[1]))
+    # Run by `-m` this module is __main__; jobs know it, and its exceptions, by its own name.
+    importlib.import_module("netspec.exports.worker")._main(Path(sys.argv[1]))

@@ -16,6 +16,7 @@ from netspec.syntax import (
     Group,
     Join,
     KindCall,
+    Let,
     ListValue,
     MapValue,
     Model,
@@ -24,7 +25,7 @@ from netspec.syntax import (
     Template,
     Value,
 )
-from netspec.values import ValueProblem, param_value
+from netspec.values import ValueProblem, attribute_value, param_value
 
 
 def check(model: Model, findings: Findings) -> None:
@@ -47,13 +48,14 @@ def check(model: Model, findings: Findings) -> None:
     for default in model.defaults:
         for arg in default.args:
             top.value(arg.value, names)
+            top.attribute(default.kind, arg)
     top.body(model.body, names)
     for output in model.outputs:
         top.template(output.ref, names)
         if output.when is not None:
             top.value(output.when, names)
     used |= top.kinds
-    unused(model.params, (let.name for let in model.lets), top.read, "this model", findings)
+    unused(model.params, model.lets, top.read, "this model", findings)
     for name, block in model.blocks.items():
         kinds = check_block(block, findings)
         used |= kinds - {name}
@@ -74,8 +76,7 @@ def check_block(block: Block, findings: Findings) -> set[str]:
             checker.taken(let.name, let.span)
         names.add(let.name)
     checker.body(block.body, names)
-    lets = (let.name for let in block.lets)
-    unused(block.params, lets, checker.read, f"block `{block.name}`", findings)
+    unused(block.params, block.lets, checker.read, f"block `{block.name}`", findings)
     return checker.kinds | checker.texts
 
 
@@ -126,23 +127,26 @@ def _has_formula(value: Value) -> bool:
 
 def unused(
     params: Iterable[ParamDecl],
-    lets: Iterable[str],
+    lets: Iterable[Let],
     read: set[str],
     where: str,
     findings: Findings,
 ) -> None:
-    """Warn of names that nothing reads."""
+    """Warn of names that nothing reads, unless mistakes may be why."""
+    if findings.failed:
+        return
     for param in params:
         if param.name not in read and len(param.choices) != 1:
             message = f"nothing in {where} reads `{param.name}`"
             findings.warning("unused-name", message, param.span)
-    for name in lets:
-        if name not in read:
-            findings.warning("unused-name", f"nothing in {where} reads `{name}`", None)
+    for let in lets:
+        if let.name not in read:
+            message = f"nothing in {where} reads `{let.name}`"
+            findings.warning("unused-name", message, let.span)
 
 
 def _unused_blocks(model: Model, used: set[str], findings: Findings) -> None:
-    for name in model.own_blocks:
+    for name in model.own_blocks if not findings.failed else ():
         if name not in used:
             message = f"nothing uses block `{name}`"
             findings.warning("unused-name", message, model.blocks[name].span)
@@ -184,6 +188,8 @@ def _walk(
             note = Note("it is defined here", callee.span)
             message = f"block `{callee.name}` contains itself: {names}"
             findings.error("block-cycle", message, span, None, (note,))
+            for block in chain:
+                findings.poison(block)
         elif id(callee) not in done:
             path.append((callee, 0))
 
@@ -254,6 +260,9 @@ class _Checker:
 
     def kind_call(self, call: KindCall, names: set[str]) -> None:
         for arg in call.args:
+            if not arg.name and isinstance(arg.value, ListValue):
+                self.no_positions(call, arg)
+                return
             self.argument(arg, names)
         if isinstance(call.kind, Formula):
             self.value(call.kind, names)
@@ -263,6 +272,24 @@ class _Checker:
             self.block_args(self.blocks[call.kind], call)
         elif call.kind not in Op.registry or Op.registry[call.kind].join:
             self.unknown_kind(call)
+        else:
+            for arg in call.args:
+                self.attribute(call.kind, arg)
+
+    def attribute(self, kind: str, arg: Arg) -> None:
+        """Data for an op's attribute, where it can be judged before any value is known."""
+        op = Op.registry.get(kind)
+        if op is None or (arg.name and arg.name not in op.attributes):
+            return
+        required = [a for a in op.attributes.values() if a.required]
+        plain = plain_value(arg.value)
+        if plain is None or not (arg.name or len(required) == 1):
+            return
+        try:
+            attribute_value(op.attributes[arg.name] if arg.name else required[0], plain)
+        except ValueProblem as problem:
+            message, hint = problem.message, problem.hint
+            self.findings.error("wrong-type", message, arg.value.span, hint)
 
     def unknown_kind(self, call: KindCall) -> None:
         kind = str(call.kind)
@@ -275,7 +302,22 @@ class _Checker:
             hint = "`netspec schema` lists the ops; blocks are defined under `blocks:`"
         self.findings.error("unknown-op", f"unknown op or block `{kind}`", call.span, hint)
 
+    def no_positions(self, call: KindCall, arg: Arg) -> None:
+        """A list of arguments is an error; that the kind is unknown is a worse one."""
+        kind = call.kind
+        if isinstance(kind, str) and kind not in self.blocks and kind not in Op.registry:
+            self.unknown_kind(call)
+            return
+        block = self.blocks.get(kind) if isinstance(kind, str) else None
+        names = ", ".join(f"{p.name}: ..." for p in block.params[:4]) if block else "NAME: ..."
+        message = f"`{call.kind}`" if isinstance(kind, str) else "a call"
+        hint = f"write {{{names}}}"
+        message = f"{message} takes arguments by name, not a list"
+        self.findings.error("wrong-type", message, arg.value.span, hint)
+
     def block_args(self, block: Block, call: KindCall) -> None:
+        if self.findings.is_poisoned(block):
+            return
         known = [p.name for p in block.params]
         required = [p.name for p in block.params if p.default is None]
         given = [arg.name for arg in call.args]
@@ -295,7 +337,8 @@ class _Checker:
         missing = [name for name in required if name not in given]
         for name in missing if not wrong else ():
             message = f"`{block.name}` needs `{name}`"
-            self.findings.error("missing-argument", message, call.span)
+            hint = f"add `{name}: ...`"
+            self.findings.error("missing-argument", message, call.span, hint)
 
     def argument(self, arg: Arg, names: set[str]) -> None:
         if not (arg.same and isinstance(arg.value, Formula)):

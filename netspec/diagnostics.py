@@ -7,6 +7,38 @@ from dataclasses import dataclass, field
 
 EXCERPT_WIDTH = 160
 
+CODES = {
+    "bad-formula": "a formula is malformed, or its names, types or sizes are wrong",
+    "bad-include": "an included file cannot be read or is not a library below this folder",
+    "bad-name": "a name has characters that its place does not allow, or is reserved",
+    "bad-shape": "an op cannot accept its input with these attributes",
+    "block-cycle": "a block contains itself",
+    "channels-last": "an input's shape looks like height, width, channels",
+    "duplicate-key": "a mapping has a key twice",
+    "duplicate-name": "two things have one name",
+    "empty-node": "something is written with nothing in it",
+    "include-cycle": "a file includes itself",
+    "missing-argument": "a required attribute or parameter is not given",
+    "missing-key": "a file or block lacks a key, or has one that its kind of file cannot have",
+    "no-input": "a node has nothing to read, because the model has several inputs",
+    "no-output": "no output is left for inference",
+    "null": "`null` or `~`, which have no meaning",
+    "shape-mismatch": "the branches of a join, or the uses of shared parameters, do not fit",
+    "split-formula": "YAML cut a formula or name that needs quotes",
+    "too-deep": "blocks or text are nested too deep",
+    "too-large": "a size, count or number is beyond what is supported",
+    "two-calls": "a node has two calls",
+    "unknown-attribute": "an op, block or variant has no such attribute or parameter",
+    "unknown-block": "a library has no such block",
+    "unknown-key": "a mapping has a key that has no meaning there",
+    "unknown-op": "there is no op or block of this name",
+    "unknown-reference": "no value of this name can be read here",
+    "unused-name": "nothing reads a parameter or let, or uses a block",
+    "unused-value": "a computed value or an input reaches no output",
+    "wrong-type": "a value is not what its place takes",
+    "yaml": "the text is not YAML, or uses a part of YAML that specs leave out",
+}
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SourceText:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from netspec.formula import (
+    INT_LIMIT,
     Binary,
     Call,
     Choice,
@@ -24,8 +25,7 @@ from netspec.formula import (
 from netspec.types import SPATIAL_NAMES, TensorType
 
 LIST_LIMIT = 100_000
-INT_LIMIT = 2**63
-STEP_LIMIT = 20_000_000
+STEP_LIMIT = 5_000_000
 
 
 class Steps:
@@ -108,22 +108,22 @@ class _Evaluation:
             case ListOf(items):
                 return [self.value(item) for item in items]
             case Index(of, index, start, end):
-                items, at = self.items(of), self.whole(index)
-                if not -len(items) <= at < len(items):
-                    raise FormulaError(f"index {at} of a list of {len(items)}", start, end)
-                return items[at]
+                row, at = self.items(of), self.whole(index)
+                if not -len(row) <= at < len(row):
+                    raise FormulaError(f"index {at} of a list of {len(row)}", start, end)
+                return row[at]
             case Slice(of, first, last):
-                items = self.items(of)
+                row = self.items(of)
                 ends = [None if x is None else self.whole(x) for x in (first, last)]
-                self.steps.take(len(items))
-                return items[slice(*ends)]
+                self.steps.take(len(row))
+                return row[slice(*ends)]
             case Each(item, name, of):
-                items = self.items(of)
-                inner = _Evaluation({**self.scope}, self.input_type, self.steps)
+                scope = {**self.scope}
+                inner = _Evaluation(scope, self.input_type, self.steps)
+                self.steps.take(len(scope))
                 result = []
-                for value in items:
-                    inner.scope = {**self.scope, name: value}
-                    self.steps.take(len(self.scope))
+                for element in self.items(of):
+                    scope[name] = element
                     result.append(inner.value(item))
                 return result
             case Call(function, arguments, start, end):
@@ -139,7 +139,8 @@ class _Evaluation:
         if isinstance(given, Unknown):
             raise UnknownValue
         if given is None:
-            raise FormulaError("a model with several inputs has no single `input`", start, end)
+            message = "a model with several inputs has no single `input`"
+            raise FormulaError(message, start, end, "in a block, `input` is what it received")
         shape_names = ("channels", *SPATIAL_NAMES.get(given.rank, ()))
         if axis not in shape_names:
             known = ", ".join(shape_names)
@@ -233,7 +234,8 @@ class _Evaluation:
         least, most = _ARITY.get(function, (1, 1))
         if not least <= len(arguments) <= most:
             count = f"{least}" if least == most else f"{least} to {most}"
-            message = f"`{function}` takes {count} arguments, not {len(arguments)}"
+            plural = "" if most == 1 else "s"
+            message = f"`{function}` takes {count} argument{plural}, not {len(arguments)}"
             raise FormulaError(message if most < 99 else f"`{function}` needs an argument")
         if function == "len":
             if not isinstance(arguments[0], list):
@@ -266,8 +268,8 @@ class _Evaluation:
 
 def make_divisible(x: float, m: int) -> int:
     """Round to a multiple of `m`, never by more than 10 % down (the MobileNet rule)."""
-    if m <= 0:
-        raise FormulaError("`make_divisible` needs a positive multiple")
+    if not isinstance(m, int) or m <= 0:
+        raise FormulaError("`make_divisible` needs a multiple that is an int of at least 1")
     value = max(m, int(x + m / 2) // m * m)
     return value + m if value < 0.9 * x else value
 

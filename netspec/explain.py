@@ -11,6 +11,9 @@ from netspec.reader import Mapping, Scalar, Sequence, YamlNode, plain
 from netspec.schema import make_schema
 
 
+LISTED = 16  # names in a hint
+
+
 def validate(root: YamlNode, findings: Findings) -> None:
     """Report every place where the document does not match the schema, and poison it."""
     for error in _validator(_registered()).iter_errors(plain(root)):
@@ -36,7 +39,8 @@ def suggestion(word: str, known: Iterable[str], what: str = "known names are") -
     meant = close_match(word, names)
     if meant:
         return f"did you mean `{meant}`?"
-    return f"{what} {', '.join(names)}" if names else None
+    more = ", ..." if len(names) > LISTED else ""
+    return f"{what} {', '.join(names[:LISTED])}{more}" if names else None
 
 
 def show(value: Any) -> str:
@@ -55,8 +59,10 @@ def show(value: Any) -> str:
 
 def _inline(value: Any) -> str:
     if isinstance(value, (list, tuple)):
-        return f"[{', '.join(_inline(v) for v in value)}]"
-    return str(value).lower() if isinstance(value, bool) else str(value)
+        return f"[{', '.join(_inline(v) for v in value[:4])}{', ...' if len(value) > 4 else ''}]"
+    if isinstance(value, dict):
+        return "{...}"
+    return str(value)[:40].lower() if isinstance(value, bool) else str(value)
 
 
 def _registered() -> tuple[str, ...]:
@@ -95,8 +101,8 @@ def _explain(error: Any, path: list[Any], node: YamlNode, findings: Findings) ->
             _unknown_keys(error, path, node, findings)
         case "required":
             missing = [k for k in error.validator_value if k not in error.instance]
-            what = "file" if not path else f"`{path[-1]}`"
-            message = f"this {what} needs {' and '.join(f'`{k}`' for k in missing)}"
+            what = "this file" if not path else _subject(path)
+            message = f"{what} needs {' and '.join(f'`{k}`' for k in missing)}"
             where = _head(node)
             findings.error("missing-key", message, where)
             findings.poison(node)
@@ -128,7 +134,7 @@ def _unknown_keys(error: Any, path: list[Any], node: YamlNode, findings: Finding
             where = f"`{path[-1]}`" if path else "a spec"
             hint = suggestion(key.text, known, "it has")
             findings.error("unknown-key", f"{where} has no key `{key.text}`", key.span, hint)
-    if owner:
+    if path[-1:] == ["repeat"] or path[-2:-1] in (["params"], ["outputs"]):
         findings.poison(node)
 
 
@@ -144,11 +150,19 @@ def _wrong_value(error: Any, path: list[Any], node: YamlNode, findings: Findings
     hint = None
     if isinstance(error.instance, str):
         options = _texts(error.schema)
-        if error.instance.lower() in options:
-            hint = f"did you mean `{error.instance.lower()}`?"
+        meant = close_match(error.instance, options)
+        if meant:
+            hint = f"did you mean `{meant}`?"
         elif isinstance(node, Scalar) and not node.plain and _is_number(error.instance):
             hint = "remove the quotes"
-    message = f"{_subject(path)} must be {words}, not {show(error.instance)}"
+    subject = _subject(path)
+    if "x-single" in error.schema and not isinstance(error.instance, list):
+        single, words = error.schema["x-single"]
+        subject = f"`{single}` of {subject}"
+    message = f"{subject} must be {words}, not {show(error.instance)}"
+    if "x-single" in error.schema and isinstance(error.instance, list):
+        message = f"{subject} takes arguments by name, not a list"
+        hint = f"write {{{error.schema['x-single'][0]}: ...}}"
     findings.error("wrong-type", message, node.span, hint)
     findings.poison(node)
 

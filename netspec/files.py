@@ -9,7 +9,7 @@ from pathlib import Path
 from netspec.diagnostics import Findings, Note, SourceText, Span
 from netspec.explain import suggestion, validate
 from netspec.ops import Op
-from netspec.parse import Parser
+from netspec.parse import KEYWORDS, Parser
 from netspec.reader import Mapping, Scalar, Sequence, YamlNode, read
 from netspec.syntax import Block, Library, Model
 
@@ -59,7 +59,7 @@ class _Loader:
     ) -> Model | Library | None:
         parser = Parser(self.findings)
         blocks: dict[str, Block] = {}
-        self.include(root.get("include"), blocks, path, shown, chain)
+        self.include(root.get("include"), blocks, path, shown, chain, parser)
         own = self.blocks(root.get("blocks"), blocks, parser)
         body, name = root.get("body"), root.get("name")
         doc = _text(root.get("doc"))
@@ -91,7 +91,7 @@ class _Loader:
         for key, value in node.entries if isinstance(node, Mapping) else ():
             if not parser.identifier(key, "a block"):
                 continue
-            if key.text in Op.registry or key.text in ("body", "inline", "share", "from"):
+            if key.text in Op.registry or key.text in KEYWORDS:
                 message = f"`{key.text}` is already the name of an op"
                 if key.text not in Op.registry:
                     message = f"`{key.text}` is a word of the language"
@@ -102,10 +102,8 @@ class _Loader:
                 message = f"a block named `{key.text}` is already included"
                 self.findings.error("duplicate-name", message, key.span, None, (note,))
                 continue
-            block = parser.block(key, value, scope)
-            if block is not None:
-                scope[key.text] = block
-                own.append(key.text)
+            scope[key.text] = parser.block(key, value, scope)
+            own.append(key.text)
         return tuple(own)
 
     def include(
@@ -115,6 +113,7 @@ class _Loader:
         path: Path,
         shown: str,
         chain: tuple[tuple[Path, Span], ...],
+        parser: Parser,
     ) -> None:
         if not isinstance(node, Mapping) or self.findings.is_poisoned(node):
             return
@@ -122,20 +121,20 @@ class _Loader:
             if self.findings.is_poisoned(names):
                 continue
             library = self.library(key, path, shown, chain)
-            if library is None:
-                for name in names.items if isinstance(names, Sequence) else ():
-                    self.findings.poison(name)
-                continue
             for name in names.items if isinstance(names, Sequence) else ():
-                if isinstance(name, Scalar) and name.text in library.blocks:
-                    if name.text in scope:
-                        message = f"a block named `{name.text}` is already included"
-                        self.findings.error("duplicate-name", message, name.span)
+                if not isinstance(name, Scalar):
+                    continue
+                if name.text in scope:
+                    message = f"a block named `{name.text}` is already included"
+                    self.findings.error("duplicate-name", message, name.span)
+                elif library is not None and name.text in library.blocks:
                     scope[name.text] = library.blocks[name.text]
-                elif isinstance(name, Scalar):
-                    hint = suggestion(name.text, library.blocks, "it has")
-                    message = f"{key.text} has no block `{name.text}`"
-                    self.findings.error("unknown-block", message, name.span, hint)
+                else:
+                    scope[name.text] = parser.broken_block(name)
+                    if library is not None:
+                        hint = suggestion(name.text, library.blocks, "it has")
+                        message = f"{key.text} has no block `{name.text}`"
+                        self.findings.error("unknown-block", message, name.span, hint)
 
     def library(
         self, key: Scalar, path: Path, shown: str, chain: tuple[tuple[Path, Span], ...]

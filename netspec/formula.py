@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 LENGTH_LIMIT = 1000
-DEPTH_LIMIT = 40
+DEPTH_LIMIT = 40  # of the tree, comparison and `and` chains included
+INT_LIMIT = 2**63
 
 FUNCTIONS = (
     "min",
@@ -162,17 +163,22 @@ def parse(text: str) -> Expr:
         raise FormulaError(f"a formula of more than {LENGTH_LIMIT} characters")
     stripped = text.strip()
     if not stripped:
-        raise FormulaError("an empty formula", hint="write an expression after `=`")
+        raise FormulaError("an empty formula", hint="write an expression")
     lead = len(text) - len(text.lstrip())
-    if "\n" in stripped:
-        stripped = stripped.replace("\n", " ")
+    stripped = stripped.replace("\n", " ")
+    for bad, word in (("\\", "a backslash"), ("\0", "a NUL character"), ("#", "`#`")):
+        if bad in stripped:
+            at = text.index(bad)
+            raise FormulaError(f"{word} is not part of formulas", at, at + 1)
     try:
-        tree = compile(stripped, "<formula>", "eval", 0x400 | 0x4000)  # PyCF_ONLY_AST, no warnings
+        tree = compile(stripped, "<formula>", "eval", 0x400)  # PyCF_ONLY_AST
     except SyntaxError as error:
-        start = max((error.offset or 1) - 1, 0) + lead
-        raise FormulaError(f"not a formula: {error.msg}", start, start + 1) from None
+        start = min((error.offset or len(stripped)) - 1, len(stripped) - 1) + lead  # 0: at its end
+        problem = error.msg.split(".")[0]
+        raise FormulaError(f"not a formula: {problem}", start, start + 1) from None
     except (ValueError, RecursionError, MemoryError):
         raise FormulaError("not a formula") from None
+    assert isinstance(tree, _ast.Expression)
     return _Converter(stripped, lead).expr(tree.body, 0)
 
 
@@ -226,10 +232,17 @@ class _Converter:
             raise self.wrong(node, f"a formula nested deeper than {DEPTH_LIMIT}")
         method = getattr(self, type(node).__name__, None)
         if method is None:
-            word = type(node).__name__.lower()
-            raise self.wrong(node, f"`{word}` is not part of formulas")
+            written = self.text[node.col_offset : node.end_col_offset].decode(errors="ignore")
+            text = written if len(written) <= 30 else written[:27] + "..."
+            raise self.wrong(node, f"`{text}` is not part of formulas")
         result: Expr = method(node, depth + 1)
         return result
+
+    def chain(self, node: _ast.expr, length: int, depth: int) -> int:
+        """The depth of a chain's innermost operand: chains become nested pairs."""
+        if depth + length > DEPTH_LIMIT + 1:
+            raise self.wrong(node, f"a formula nested deeper than {DEPTH_LIMIT}")
+        return depth + length - 1
 
     def Constant(self, node: _ast.Constant, depth: int) -> Expr:  # noqa: N802 - names of Python's tree
         if isinstance(node.value, (bool, int, float, str)) and node.kind is None:
@@ -237,6 +250,8 @@ class _Converter:
                 raise self.wrong(node, f"unknown name `{node.value}`", "write `true` or `false`")
             if isinstance(node.value, float) and node.value in (float("inf"), float("-inf")):
                 raise self.wrong(node, "a number that is not finite")
+            if isinstance(node.value, int) and node.value > INT_LIMIT:
+                raise self.wrong(node, "a number that is too large")
             return Literal(node.value)
         raise self.wrong(node, "only numbers, 'text', true and false are constants")
 
@@ -260,7 +275,7 @@ class _Converter:
     def UnaryOp(self, node: _ast.UnaryOp, depth: int) -> Expr:  # noqa: N802
         operand = self.expr(node.operand, depth)
         if isinstance(node.op, _ast.UAdd):
-            return operand
+            raise self.wrong(node, "a leading `+` is not part of formulas")
         if isinstance(node.op, _ast.Invert):
             raise self.wrong(node, "`~` is not part of formulas")
         return Unary("not" if isinstance(node.op, _ast.Not) else "-", operand)
@@ -268,24 +283,28 @@ class _Converter:
     def BinOp(self, node: _ast.BinOp, depth: int) -> Expr:  # noqa: N802
         operator = _BINARY.get(type(node.op))
         if operator is None:
-            raise self.wrong(node, f"`{type(node.op).__name__}` is not part of formulas")
+            known = " ".join(_BINARY.values())
+            raise self.wrong(node, "this operator is not part of formulas", f"there are {known}")
         left, right = self.expr(node.left, depth), self.expr(node.right, depth)
         return Binary(operator, left, right, *self.place(node))
 
     def BoolOp(self, node: _ast.BoolOp, depth: int) -> Expr:  # noqa: N802
         operator = "and" if isinstance(node.op, _ast.And) else "or"
+        depth = self.chain(node, len(node.values), depth)
         result = self.expr(node.values[0], depth)
         for value in node.values[1:]:
             result = Binary(operator, result, self.expr(value, depth), *self.place(node))
         return result
 
     def Compare(self, node: _ast.Compare, depth: int) -> Expr:  # noqa: N802
+        depth = self.chain(node, len(node.ops), depth)
         operands = [self.expr(x, depth) for x in (node.left, *node.comparators)]
         result: Expr | None = None
         for i, op in enumerate(node.ops):
             operator = _COMPARE.get(type(op))
             if operator is None:
-                raise self.wrong(node, f"`{type(op).__name__.lower()}` is not part of formulas")
+                known = " ".join(_COMPARE.values())
+                raise self.wrong(node, "this comparison is not part of formulas", f"there are {known}")
             step = Binary(operator, operands[i], operands[i + 1], *self.place(node))
             result = Binary("and", result, step, *self.place(node)) if result else step
         assert result is not None

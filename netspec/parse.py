@@ -37,6 +37,7 @@ from netspec.syntax import (
 )
 
 MODIFIERS = ("from", "when", "repeat")
+KEYWORDS = (*MODIFIERS, "body", "inline", "share")
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 NAME_LIMIT = 100
@@ -143,6 +144,8 @@ class Parser:
         if isinstance(value, Data) and not isinstance(value.value, bool):
             text = node.text if isinstance(node, Scalar) else ""
             hint = f"did you mean `={text}`?" if isinstance(value.value, str) else None
+            if text.lower() in ("yes", "no", "on", "off", "true", "false"):
+                hint = "write `true` or `false`"
             self.findings.error(
                 "wrong-type", f"`when` is true, false or a formula, not `{text}`", node.span, hint
             )
@@ -165,7 +168,7 @@ class Parser:
     def body(self, node: YamlNode) -> Body:
         """A list of numbered children or a mapping of named ones."""
         if self.findings.is_poisoned(node):
-            return Body((), False, node.span)
+            return _broken_body(node)
         if isinstance(node, Sequence):
             return Body(tuple(self.node(item, None) for item in node.items), False, node.span)
         if isinstance(node, Mapping):
@@ -179,7 +182,7 @@ class Parser:
                 if not isinstance(name, Broken):
                     nodes.append(self.node(value, name))
             return Body(tuple(nodes), True, node.span)
-        return Body((), False, node.span)
+        return _broken_body(node)
 
     def node(self, node: YamlNode, key: Template | None) -> Node:
         if self.findings.is_poisoned(node):
@@ -301,7 +304,8 @@ class Parser:
             return Broken(node.span)
         texts = tuple(n.text for n in names)
         if len({name, *texts}) != len(texts) + 1:
-            self.findings.error("bad-name", "two loop names are the same", node.span)
+            hint = "`index` names the count of the copies: `i`, if it is not written"
+            self.findings.error("bad-name", "two loop names are the same", node.span, hint)
             return Broken(node.span)
         return Repeat(
             None if times is None else self.value(times),
@@ -328,6 +332,9 @@ class Parser:
         if isinstance(node, Mapping) and not self.findings.is_poisoned(node):
             type_, default, choices = node.get("type"), node.get("default"), node.get("choices")
             low, high, doc = node.get("min"), node.get("max"), node.get("doc")
+            if any(self.findings.is_poisoned(value) for _, value in node.entries):
+                broken = Broken(node.span)
+                return ParamDecl(key.text, "list", broken, None, None, (), "", key.span)
             return ParamDecl(
                 key.text,
                 type_.text if isinstance(type_, Scalar) else "int",
@@ -358,16 +365,23 @@ class Parser:
             if self.identifier(key, "a let")
         )
 
-    def block(self, key: Scalar, node: YamlNode, scope: dict[str, Block]) -> Block | None:
+    def broken_block(self, name: Scalar) -> Block:
+        """A block of which nothing is known but that it was meant to be there."""
+        body = _broken_body(name)
+        broken = Block(name.text, "", (), (), body, name.span, {})
+        self.findings.poison(broken)
+        return broken
+
+    def block(self, key: Scalar, node: YamlNode, scope: dict[str, Block]) -> Block:
         if not isinstance(node, Mapping) or self.findings.is_poisoned(node):
-            return None
+            return self.broken_block(key)
         doc, body = node.get("doc"), node.get("body")
         return Block(
             key.text,
             doc.text if isinstance(doc, Scalar) else "",
             self.params(node.get("params")),
             self.lets(node.get("let")),
-            self.body(body) if body is not None else Body((), False, node.span),
+            self.body(body) if body is not None else _broken_body(node),
             key.span,
             scope,
         )
@@ -377,7 +391,8 @@ class Parser:
             return ()
         found = []
         for key, value in node.entries:
-            if isinstance(self.template(key), Template):
+            good = isinstance(self.template(key), Template)
+            if good and not self.findings.is_poisoned(value):
                 found.append(Variant(key.text, self.args(value), key.span))
         return tuple(found)
 
@@ -397,7 +412,7 @@ class Parser:
         return tuple(
             Default(key.text, self.args(value), key.span)
             for key, value in node.entries
-            if not self.findings.is_poisoned(value)
+            if not (self.findings.is_poisoned(key) or self.findings.is_poisoned(value))
         )
 
     def outputs(self, node: YamlNode | None) -> tuple[OutputDecl, ...]:
@@ -417,6 +432,11 @@ class Parser:
             when = self.condition(options["when"]) if "when" in options else None
             found.append(OutputDecl(key.text, ref, when, "only" in options, key.span))
         return tuple(found)
+
+
+def _broken_body(node: YamlNode) -> Body:
+    """A body in whose place something else was reported."""
+    return Body((Node(None, Broken(node.span), None, None, None, node.span),), False, node.span)
 
 
 def _type_of(value: Value) -> str:

@@ -21,6 +21,21 @@ _BOOLS = {"true": True, "True": True, "TRUE": True, "false": False, "False": Fal
 _NULLS = ("null", "Null", "NULL", "~")
 _NOT_NUMBERS = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 _OPEN = {"(": ")", "[": "]", "{": "}"}
+# Plain text that YAML ended at a bracket or `: `, at the place of its error.
+_CUT_FORMULA = re.compile(r"(?:^|[\s,\[{])(=[^,\[\]{}\"'#]*?)([\[{]|:)$")
+_CUT_NAME = re.compile(r"(?:^|[\s,\[{])([A-Za-z0-9_.-]+)(\{)$")
+_TEMPLATE = re.compile(r"[A-Za-z0-9_.-]*(\{[^{}]*\}[A-Za-z0-9_.-]*)+")
+_IN_WORDS = {
+    "mapping values are not allowed": (
+        "a `:` that YAML does not expect here",
+        "check the indentation; quote text and formulas that contain `: `",
+    ),
+    "found unexpected end of stream": ("this quote is never closed", None),
+    "did not find expected ',' or '}'": ("a `,` or `}` is missing here", None),
+    "did not find expected ',' or ']'": ("a `,` or `]` is missing here", None),
+    "did not find expected key": ("YAML expects a key here", "check the indentation and brackets"),
+    "did not find expected '-' indicator": ("YAML expects `- ` here", "check the indentation"),
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,6 +122,7 @@ class _Composer:
         self.findings = findings
         self.anchors: dict[str, tuple[YamlNode, int]] = {}
         self.pending: set[str] = set()
+        self.read = 0
         self.stack: list[_Open] = []
 
     def document(self) -> YamlNode | None:
@@ -119,6 +135,9 @@ class _Composer:
                 documents += 1
                 if documents > 1:
                     self._refuse("yaml", "a second document in the file", self._span(event))
+            self.read += 1
+            if self.read > 2 * SIZE_LIMIT:  # collections begin and end
+                self._refuse("too-large", f"more than {SIZE_LIMIT:,} values", self._span(event))
             done = self._take(kind, event)
             if done is not None:
                 root = done
@@ -154,7 +173,9 @@ class _Composer:
                 span = self._between(start, end)
             node: YamlNode
             if kind == "SequenceEndEvent":
-                node = Sequence(tuple(done.children), span)
+                flow = bool(done.event.flow_style)
+                items = self._unsplit_items(done.children) if flow else done.children
+                node = Sequence(tuple(items), span)
             else:
                 node = self._mapping(done.children, span)
             return self._add(node, done.size, done.event.anchor)
@@ -186,14 +207,18 @@ class _Composer:
         entries: list[tuple[Scalar, YamlNode]] = []
         seen: dict[str, Scalar] = {}
         pairs = list(zip(children[::2], children[1::2], strict=True))
-        for key, value in self._unsplit(pairs):
+        whole = self._unsplit(pairs)
+        broken = False
+        for key, value in whole:
             if not isinstance(key, Scalar) or key.text == "":
                 self._error("yaml", "a key must be a name", key.span)
+                broken = True
             elif key.plain and key.text == "<<":
                 hint = "name the values again, or share a block"
                 self._error(
                     "yaml", "merge keys (`<<`) are not part of the language", key.span, hint
                 )
+                broken = True
             elif key.text in seen:
                 note = Note(f"`{key.text}` is first written here", seen[key.text].span)
                 self.findings.error(
@@ -202,7 +227,10 @@ class _Composer:
             else:
                 seen[key.text] = key
                 entries.append((key, value))
-        return Mapping(tuple(entries), span)
+        made = Mapping(tuple(entries), span)
+        if broken or len(whole) < len(pairs):
+            self.findings.poison(made)  # what is missing in it is no second mistake
+        return made
 
     def _unsplit(self, pairs: list[tuple[YamlNode, YamlNode]]) -> list[tuple[YamlNode, YamlNode]]:
         """Report formulas that a comma in `{ }` cut in pieces, and drop the pieces."""
@@ -224,16 +252,38 @@ class _Composer:
             self._split_formula(first, first)
         return kept
 
+    def _unsplit_items(self, items: list[YamlNode]) -> list[YamlNode]:
+        """As `_unsplit`, for `[ ]`."""
+        kept: list[YamlNode] = []
+        cut = 0
+        first: Scalar | None = None
+        for item in items:
+            if cut > 0 and isinstance(item, Scalar):
+                cut += _balance(item.text)
+                if cut <= 0 and first is not None:
+                    self._split_formula(first, item)
+                continue
+            kept.append(item)
+            if isinstance(item, Scalar) and item.plain and item.text.startswith("="):
+                cut, first = _balance(item.text), item
+        if cut > 0 and first is not None:
+            self._split_formula(first, first)
+        return kept
+
     def _split_formula(self, first: Scalar, last: YamlNode) -> None:
         start, end = first.span, last.span
         span = Span(self.source, start.line, start.column, end.end_line, end.end_column)
         self.findings.poison(first)
-        self.findings.error(
-            "split-formula",
-            "YAML ends this formula at the comma",
-            span,
-            'quote this formula: "=..."',
-        )
+        message = "YAML ends this formula at the comma"
+        self.findings.error("split-formula", message, span, self._quote(span, "formula"))
+
+    def _quote(self, span: Span, word: str) -> str:
+        """The advice to quote what stands at a span and on to the end of its brackets."""
+        rest = self.source.lines[span.line - 1][span.column - 1 :]
+        name = _TEMPLATE.match(rest)
+        text = name[0] if name else _extent(rest)
+        quote = "'" if '"' in text else '"'
+        return f"quote this {word}: {quote}{text}{quote}"
 
     def _scalar(self, event: Any) -> Scalar:
         span = self._span(event)
@@ -276,12 +326,13 @@ class _Composer:
 
     def _refuse_tag(self, event: Any) -> None:
         if event.tag:
-            self._refuse(
-                "yaml",
-                f"tags are not part of the language: `{event.tag[:60]}`",
-                self._span(event),
-                "a spec holds plain data only",
-            )
+            span = self._span(event)
+            written = re.search(r"!\S*", self.source.lines[span.line - 1][span.column - 1 :])
+            if written:
+                start = span.column + written.start()
+                span = Span(self.source, span.line, start, span.line, start + len(written[0]))
+            message = "tags are not part of the language"
+            self._refuse("yaml", message, span, "a spec holds plain data only")
 
     def explain(self, error: yaml.MarkedYAMLError) -> None:
         """Report YAML's own syntax error, or the unquoted formula that caused it."""
@@ -290,21 +341,39 @@ class _Composer:
             self.findings.error("yaml", str(error.problem or error), None)
             return
         line = self.source.lines[mark.line] if mark.line < len(self.source.lines) else ""
-        before = re.search(r"[^\s,\[\]{}:]+$", line[: mark.column])
-        if before is None and mark.column and line[mark.column - 1 : mark.column] in "[{":
-            before = re.search(r"[^\s,\[\]{}:]+(?=[\[{]$)", line[: mark.column])
-        if before and (before[0].startswith("=") or line[before.end() : before.end() + 1] == "{"):
-            word = "formula" if before[0].startswith("=") else "name"
-            row, end = mark.line + 1, before.end() + 2
-            span = Span(self.source, row, before.start() + 1, row, end)
-            message = f"YAML ends this {word} at `{line[before.end() : before.end() + 1]}`"
-            self.findings.error("split-formula", message, span, f'quote this {word}: "..."')
+        if self._explain_cut(line, mark):
             return
-        problem = error.problem or "not valid YAML"
-        context = f" ({error.context})" if error.context else ""
+        notes: tuple[Note, ...] = ()
+        begun = error.context_mark
+        if begun is not None and begun.index != mark.index:
+            if not self.source.text[mark.index :].strip():  # the end: the beginning tells more
+                what = self.source.text[begun.index : begun.index + 1]
+                message = f"this `{what}` is never closed"
+                self.findings.error("yaml", message, self.at(self.source.text, begun.index))
+                return
+            notes = (Note("in what begins here", self._between(begun, begun)),)
+        message, hint = _in_words(error.problem or "", line[mark.column : mark.column + 1])
         row, column = mark.line + 1, mark.column + 1
         span = Span(self.source, row, column, row, column + 1)
-        self.findings.error("yaml", f"{problem}{context}", span)
+        self.findings.error("yaml", message, span, hint, notes)
+
+    def _explain_cut(self, line: str, mark: Any) -> bool:
+        """Whether a formula or name without quotes is why YAML stopped at a mark; reports it."""
+        before = line[: mark.column + 1]
+        cut = _CUT_FORMULA.search(before) or _CUT_NAME.search(before)
+        start, end = (cut.start(1), cut.end()) if cut else (0, 0)
+        where = f"at `{line[end - 1]}`" if cut else "before its brackets close"
+        for begin in re.finditer(r"(?:^|[\s,\[{])(=[^=])", line[: mark.column]) if not cut else ():
+            piece = line[begin.start(1) : mark.column]
+            if _balance(piece) > 0 and ": " not in piece:
+                start, end = begin.start(1), mark.column
+        if end == 0:
+            return False
+        word = "formula" if line[start] == "=" else "name"
+        span = Span(self.source, mark.line + 1, start + 1, mark.line + 1, end + 1)
+        message = f"YAML ends this {word} {where}"
+        self.findings.error("split-formula", message, span, self._quote(span, word))
+        return True
 
     def _error(self, code: str, message: str, span: Span, hint: str | None = None) -> None:
         self.findings.error(code, message, span, hint)
@@ -327,8 +396,38 @@ class _Composer:
         return Span(self.source, line, column, line, column + 1)
 
 
+def _in_words(problem: str, at: str) -> tuple[str, str | None]:
+    """YAML's problem as message and hint; `at` is the character where it stopped."""
+    if problem.startswith("found character that cannot start any token"):
+        if at == "\t":
+            return "a tab, where YAML wants spaces", "indent with spaces"
+        return f"text cannot begin with `{at}`", "quote it"
+    for start, words in _IN_WORDS.items():
+        if problem.startswith(start):
+            return words
+    return problem or "not valid YAML", None
+
+
 def _written(node: YamlNode) -> bool:
     return not (isinstance(node, Scalar) and node.text == "")
+
+
+def _extent(text: str) -> str:
+    """As much of a line as one formula or name takes: to a comma or bracket that ends it."""
+    depth = 0
+    quote = ""
+    for at, c in enumerate(text):
+        if quote:
+            quote = "" if c == quote else quote
+        elif c in "'\"":
+            quote = c
+        elif c in _OPEN:
+            depth += 1
+        elif c in _OPEN.values():
+            depth -= 1
+        if depth < 0 or (c == "," and depth == 0 and not quote):
+            return text[:at].rstrip()
+    return text.rstrip()
 
 
 def _balance(text: str) -> int:

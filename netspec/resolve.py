@@ -16,7 +16,8 @@ from netspec.evaluate import UNKNOWN, Steps, Unknown, UnknownValue, evaluate
 from netspec.explain import show, suggestion
 from netspec.formula import FormulaError
 from netspec.graph import Graph, Node, Output, Value, Weight
-from netspec.ops import Op, OpError
+from netspec.initialisers import INITIALISERS, InitialiserError, fans
+from netspec.ops import Op, OpError, Param
 from netspec.ops.base import DIMENSION_LIMIT
 from netspec.syntax import (
     Arg,
@@ -62,6 +63,7 @@ class Scope:
     outer: Scope | None
     names: dict[str, Binding] = field(default_factory=dict)
     numbers: int = 0
+    body: Body | None = None  # where its names are written
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,7 @@ class _Resolver:
         self.nodes: list[Node] = []
         self.defaults: dict[str, dict[str, tuple[Any, Arg]]] = {}
         self.copies = 0
+        self.full = False
         self.keys: dict[str, Span] = {}
 
     # -- the model --------------------------------------------------------------------------
@@ -129,7 +132,7 @@ class _Resolver:
                 for arg in declared.sets:
                     given[arg.name] = (self.value(arg.value, plain), arg.span)
         given |= sets
-        env = self.params(model.params, given, plain, self.model.span, self.model.name)
+        env = self.params(model.params, given, plain, self.model.span, self.model)
         self.lets(model, env)
         frame = Frame(env, None, model.blocks, 0)
         inputs = self.inputs(frame, shapes)
@@ -138,7 +141,7 @@ class _Resolver:
             scope.names[value.name] = Binding(value)
         if len(inputs) == 1:
             frame = Frame(env, inputs[0], model.blocks, 0)
-        elif len(inputs) < len(model.inputs):
+        elif len(inputs) < max(len(model.inputs), 1):
             frame = Frame(env, UNKNOWN, model.blocks, 0)
         for default in model.defaults:
             values = {a.name: (self.argument(a, frame), a) for a in default.args}
@@ -170,7 +173,7 @@ class _Resolver:
         given: Mapping[str, tuple[Any, Span | None]],
         frame: Frame,
         span: Span,
-        owner: str,
+        owner: Model | Block,
     ) -> dict[str, Any]:
         """Values of parameters: as given, or their defaults, checked."""
         env: dict[str, Any] = {}
@@ -182,10 +185,11 @@ class _Resolver:
                 value = self.value(param.default, frame)
                 where = param.default.span
             else:
-                hint = None
-                if owner == self.model.name and self.model.variants:
-                    hint = f"a variant sets it: {', '.join(v.name for v in self.model.variants)}"
-                self.error("missing-argument", f"`{owner}` needs `{param.name}`", span, frame, hint)
+                hint = f"add `{param.name}: ...`"
+                if owner is self.model:
+                    span, hint = param.span, self._how_to_set(param)
+                message = f"`{owner.name}` needs `{param.name}`"
+                self.error("missing-argument", message, span, frame, hint)
                 value = UNKNOWN
             if not isinstance(value, Unknown):
                 try:
@@ -195,6 +199,12 @@ class _Resolver:
                     value = UNKNOWN
             env[param.name] = value
         return env
+
+    def _how_to_set(self, param: ParamDecl) -> str:
+        variants = [v.name for v in self.model.variants if any(a.name == param.name for a in v.sets)]
+        if variants:
+            return f"a variant sets it: {', '.join(variants[:12])}"
+        return f"set it (`--set {param.name}=...`), or give it a default"
 
     def lets(self, owner: Model | Block, env: dict[str, Any], frame: Frame | None = None) -> None:
         """Evaluate `let`, in order, into `env`."""
@@ -244,7 +254,7 @@ class _Resolver:
             if isinstance(value, Value):
                 found.append(Output(declared.name, value, declared.training))
         if not self.findings.failed and all(output.training for output in found):
-            message = "every output is for training only"
+            message = "no output is left for inference"
             self.error("no-output", message, self.model.outputs[0].span, frame)
         return tuple(found)
 
@@ -281,6 +291,8 @@ class _Resolver:
             case Data(plain):
                 return plain
             case Formula():
+                if self.steps.left < 0:
+                    return UNKNOWN  # reported
                 try:
                     return evaluate(value.expr, frame.env, frame.input_type, self.steps)
                 except UnknownValue:
@@ -290,9 +302,12 @@ class _Resolver:
                     if problem.message.startswith("unknown name"):
                         hint = suggestion(problem.message.split("`")[1], frame.env, "there are")
                     where = value.at(problem.start, problem.end)
-                    self.error("bad-formula", problem.message, where, frame, hint)
+                    code = "too-large" if self.steps.left < 0 else "bad-formula"
+                    self.error(code, problem.message, where, frame, hint)
                     return UNKNOWN
             case ListValue(items):
+                if not self.affordable(len(items), value.span, frame):
+                    return UNKNOWN
                 values = [self.value(item, frame) for item in items]
                 return UNKNOWN if any(isinstance(v, Unknown) for v in values) else values
             case MapValue(entries):
@@ -301,6 +316,15 @@ class _Resolver:
                 return UNKNOWN if unknown else found
             case _:
                 return UNKNOWN
+
+    def affordable(self, steps: int, span: Span, frame: Frame) -> bool:
+        """Whether there are steps left for a piece of work; reports it once if not."""
+        if self.steps.left >= 0:
+            try:
+                self.steps.take(steps)
+            except FormulaError as problem:
+                self.error("too-large", problem.message, span, frame)
+        return self.steps.left >= 0
 
     def argument(self, arg: Arg, frame: Frame) -> Any:
         """An argument's value; a key with nothing after it takes the value of its own name."""
@@ -353,18 +377,23 @@ class _Resolver:
             at = at.outer
         if at is None:
             self._unknown_reference(first, ref, scope, frame)
+            raise Failed
         binding = at.names[first]
-        for name in rest:
+        for depth, name in enumerate(rest, start=1):
             if isinstance(binding.value, Unknown) and binding.group is None:
                 raise Failed
-            if binding.group is None or name not in binding.group.names:
-                known = binding.group.names if binding.group else ()
-                why = "which is not a group" if binding.group is None else "a group without it"
-                message = f"`{text}` looks for `{name}` in `{first}`, {why}"
-                hint = suggestion(name, known, "it has") if known else None
+            group = binding.group
+            if group is None or name not in group.names:
+                where = ".".join(text.split(".")[:depth])
+                message = f"group `{where}` has no `{name}` before this"
+                hint = suggestion(name, group.names, "it has") if group else None
+                if binding.copy is not None and binding.copy.call is None:
+                    message = f"`{where}` is left out here by its `when`, so it has no `{name}`"
+                elif group is None:
+                    message = f"`{where}` is not a group, so it has no `{name}`"
                 self.error("unknown-reference", message, ref.span, frame, hint)
                 raise Failed
-            binding = binding.group.names[name]
+            binding = group.names[name]
         if isinstance(binding.value, Unknown):
             raise Failed
         return binding
@@ -394,8 +423,18 @@ class _Resolver:
         else:
             hint = suggestion(name, [*known, "input"], "values before it are")
         message = f"no value named `{name}` before this"
+        if self._comes_later(name, scope):
+            message = f"`{name}` comes after this, and a node reads only what is before it"
+            hint = "write it earlier, or read another value"
         self.error("unknown-reference", message, ref.span, frame, hint)
-        raise Failed
+
+    def _comes_later(self, name: str, scope: Scope) -> bool:
+        at: Scope | None = scope
+        while at is not None:
+            if at.body and any(n.key is not None and n.key.plain == name for n in at.body.nodes):
+                return True
+            at = at.outer
+        return False
 
     # -- bodies -----------------------------------------------------------------------------
 
@@ -412,6 +451,7 @@ class _Resolver:
             message = f"blocks and groups are nested deeper than {NEST_LIMIT}"
             self.error("too-deep", message, body.span, frame)
             return None
+        scope.body = scope.body or body
         current = received
         runs: list[trace.NodeRun] = []
         whole = True
@@ -495,7 +535,7 @@ class _Resolver:
                 message = f"`repeat` must be a count, not {show(times)}"
                 self.error("wrong-type", message, repeat.times.span, frame)
                 raise Failed
-            self._count(times, repeat.span, frame)
+            self._room(times, repeat.span, frame)
             return [{repeat.index: i} for i in range(times)]
         assert repeat.each is not None
         rows = self.value(repeat.each, frame)
@@ -505,8 +545,8 @@ class _Resolver:
             message = f"`each` must be a list, not {show(rows)}"
             self.error("wrong-type", message, repeat.each.span, frame)
             raise Failed
-        self._count(len(rows), repeat.span, frame)
-        return [{repeat.index: i, **self.row(repeat, r, frame)} for i, r in enumerate(rows)]
+        self._room(len(rows), repeat.span, frame)
+        return [{repeat.index: i, **self.row(repeat, r, i, frame)} for i, r in enumerate(rows)]
 
     def _shadows(self, name: str, repeat: Repeat, frame: Frame) -> None:
         if name in frame.env:
@@ -515,12 +555,19 @@ class _Resolver:
             self.error("bad-name", message, repeat.span, frame, hint)
             raise Failed
 
-    def row(self, repeat: Repeat, row: Any, frame: Frame) -> dict[str, Any]:
+    def _row_span(self, repeat: Repeat, index: int) -> Span:
+        """Where a row is written, if the table is not a formula."""
+        assert repeat.each is not None
+        rows = repeat.each
+        return rows.items[index].span if isinstance(rows, ListValue) else rows.span
+
+    def row(self, repeat: Repeat, row: Any, index: int, frame: Frame) -> dict[str, Any]:
         assert repeat.each is not None
         if not repeat.names:
             if not isinstance(row, dict):
                 message = f"rows need names: this one is {show(row)}"
-                self.error("wrong-type", message, repeat.each.span, frame, "add `as: NAME`")
+                where = self._row_span(repeat, index)
+                self.error("wrong-type", message, where, frame, "add `as: NAME`")
                 raise Failed
             for name in row:
                 self._shadows(name, repeat, frame)
@@ -528,16 +575,23 @@ class _Resolver:
         if not repeat.unpack:
             return {repeat.names[0]: row}
         if not isinstance(row, list) or len(row) != len(repeat.names):
-            message = f"a row has {len(repeat.names)} names, but this is {show(row)}"
-            self.error("wrong-type", message, repeat.each.span, frame)
+            message = f"`as` names {len(repeat.names)} values of each row, but this is {show(row)}"
+            self.error("wrong-type", message, self._row_span(repeat, index), frame)
             raise Failed
         return dict(zip(repeat.names, row, strict=True))
+
+    def _room(self, copies: int, span: Span, frame: Frame) -> None:
+        """Refuse a number of copies before the first is made."""
+        if copies > NODE_LIMIT:
+            self._count(copies, span, frame)
 
     def _count(self, copies: int, span: Span, frame: Frame) -> None:
         self.copies += copies
         if self.copies > NODE_LIMIT:
-            message = f"the model has more than {NODE_LIMIT:,} nodes"
-            self.error("too-large", message, span, frame)
+            if not self.full:
+                message = f"the model has more than {NODE_LIMIT:,} nodes"
+                self.error("too-large", message, span, frame)
+            self.full = True
             raise Failed
 
     def copy(
@@ -552,9 +606,13 @@ class _Resolver:
     ) -> trace.CopyRun:
         """Resolve one copy and bind its name."""
         self._count(1, node.span, frame)
+        if not self.affordable(len(frame.env) // 16, node.span, frame):
+            raise Failed
         if node.when is not None and not self.condition(node.when, frame):
             return self._absent(node, scope, frame, current, prefix, index)
         name = self.name(node, named, scope, frame)
+        if name:
+            self.free(name, node, scope, frame, index)
         path = f"{prefix}{name}"
         group: Scope | None = None
         call: trace.CallRun
@@ -587,7 +645,7 @@ class _Resolver:
             call,
         )
         if name:
-            self.bind(name, node, scope, frame, Binding(result, done, group), index)
+            scope.names[name] = Binding(result, done, group)
         return done
 
     def _absent(
@@ -609,7 +667,8 @@ class _Resolver:
             node, name, f"{prefix}{name}", frame.env, index, current, current, None
         )
         if name:
-            self.bind(name, node, scope, frame, Binding(current, done), index)
+            self.free(name, node, scope, frame, index)
+            scope.names[name] = Binding(current, done)
         return done
 
     def name(self, node: NodeSyntax, named: bool, scope: Scope, frame: Frame) -> str:
@@ -622,15 +681,10 @@ class _Resolver:
         scope.numbers += 1
         return str(number)
 
-    def bind(
-        self,
-        name: str,
-        node: NodeSyntax,
-        scope: Scope,
-        frame: Frame,
-        binding: Binding,
-        index: int,
+    def free(
+        self, name: str, node: NodeSyntax, scope: Scope, frame: Frame, index: int
     ) -> None:
+        """Refuse a name that is taken; copies of what adds no path may name one value anew."""
         adds_path = isinstance(node.call, KindCall) or (
             isinstance(node.call, Group) and not node.call.inline
         )
@@ -643,7 +697,6 @@ class _Resolver:
                 message, hint = f"`{name}` is already the name of a value here", None
             self.error("duplicate-name", message, span, frame, hint)
             raise Failed
-        scope.names[name] = binding
 
     # -- calls ------------------------------------------------------------------------------
 
@@ -710,9 +763,9 @@ class _Resolver:
         trail = (*frame.trail[-6:], Note(f"in block `{block.name}`, used here", call.span))
         inner = Frame({}, current, block.scope, frame.depth + 1, trail)
         callers = Frame({}, None, {**block.scope, **frame.blocks}, 0, frame.trail)
-        env = self.params(block.params, given, callers, call.span, block.name)
-        if any(isinstance(v, Unknown) for v in env.values()) or not isinstance(current, Value):
-            # Silence, not a stop: mistakes inside the block that do not depend on it still show.
+        env = self.params(block.params, given, callers, call.span, block)
+        unknown = any(isinstance(v, Unknown) for v in env.values())
+        if unknown or not isinstance(current, Value) or self.findings.is_poisoned(block):
             raise Failed
         self.lets(block, env, inner)
         inner = Frame(env, current, block.scope, frame.depth + 1, trail)
@@ -728,6 +781,8 @@ class _Resolver:
         required = [p.name for p in block.params if p.default is None]
         named = []
         for arg in call.args:
+            if not arg.name and isinstance(arg.value, ListValue):
+                raise Failed  # reported by the check
             if not arg.name and len(required) != 1:
                 needs = ", ".join(f"`{r}`" for r in required) or "nothing"
                 message = f"`{block.name}` takes arguments by name: it needs {needs}"
@@ -779,7 +834,7 @@ class _Resolver:
                     message = f"`{op.kind}` has no attribute `{name}`"
                     hint = suggestion(name, op.attributes, "it has")
                     self.error("unknown-attribute", message, arg.span, frame, hint)
-                else:
+                elif not isinstance(arg.value, ListValue):  # reported by the check
                     message = f"`{op.kind}` takes arguments by name"
                     self.error("wrong-type", message, arg.span, frame)
                 bad = True
@@ -788,7 +843,8 @@ class _Resolver:
         missing = [f"`{n}`" for n in required if n not in values]
         if missing and not bad:
             message = f"`{op.kind}` needs {' and '.join(missing)}"
-            self.error("missing-argument", message, call.span, frame)
+            first = next(n for n in required if n not in values)
+            self.error("missing-argument", message, call.span, frame, f"add `{first}: ...`")
             bad = True
         for name, value in values.items():
             if isinstance(value, Unknown):
@@ -827,7 +883,10 @@ class _Resolver:
         except OpError as problem:
             where = places.get(problem.attribute or "", span)
             code = "shape-mismatch" if op.join else "bad-shape"
-            self.error(code, f"`{op.kind}`: {problem.message}", where, frame, problem.hint)
+            message = problem.message
+            if f"`{op.kind}`" not in message:
+                message = f"`{op.kind}`: {message}"
+            self.error(code, message, where, frame, problem.hint)
             raise Failed from None
         if output.size > SIZE_LIMIT or any(_size(p.shape) > SIZE_LIMIT for p in params):
             message = f"`{op.kind}` makes a tensor of more than 2^40 elements"
@@ -844,11 +903,34 @@ class _Resolver:
             )
             for p in params
         )
+        self._fans(op, params, places, span, frame)
         for weight in weights:
             self._key(weight.key, span, frame)
         node = Node(path, made, inputs, Value(path, output), weights, span)
         self.nodes.append(node)
         return node
+
+    def _fans(
+        self,
+        op: type[Op],
+        params: tuple[Param, ...],
+        places: dict[str, Span],
+        span: Span,
+        frame: Frame,
+    ) -> None:
+        """Refuse an initialiser that scales by fans which its tensor does not have."""
+        weight = next((p.shape for p in params if p.name == "weight"), None)
+        for param in params:
+            (name,) = param.init
+            if not INITIALISERS[name].fans:
+                continue
+            try:
+                fans(param.shape, weight)
+            except InitialiserError as problem:
+                where = places.get(f"{param.name}_init" if param.name else "init", span)
+                message = f"`{op.kind}`: `{name}` for `{param.name or 'the value'}`: {problem}"
+                self.error("bad-shape", message, where, frame, problem.hint)
+                raise Failed from None
 
     def _key(self, key: str, span: Span, frame: Frame) -> None:
         if key in self.keys:
@@ -922,7 +1004,7 @@ class _Resolver:
             message = "only an op, a block or a group that is there can be shared"
             self.error("unknown-reference", message, ref.span, frame)
             raise Failed
-        again = self._again(target, current, ref, frame, path)
+        again = self._again(target, current, ref, scope, frame, path)
         return trace.ShareRun(target, again), again.result
 
     def _again(
@@ -930,6 +1012,7 @@ class _Resolver:
         target: trace.CopyRun,
         current: Value,
         ref: Template,
+        scope: Scope,
         frame: Frame,
         path: str,
     ) -> trace.CopyRun:
@@ -939,7 +1022,7 @@ class _Resolver:
         node = NodeSyntax(None, target.syntax.call, None, None, None, ref.span)
         blocks = frame.blocks
         inner = Frame(target.env, frame.received, blocks, frame.depth + 1, frame.trail)
-        call, result = self._repeat_call(node, inner, current, path, target)
+        call, result = self._repeat_call(node, inner, scope, current, path)
         self.keys = keys
         own = {weight.key: weight for made in self.nodes[:first] for weight in made.weights}
         for at in range(first, len(self.nodes)):
@@ -964,15 +1047,15 @@ class _Resolver:
         self,
         node: NodeSyntax,
         frame: Frame,
+        scope: Scope,
         current: Value,
         path: str,
-        target: trace.CopyRun,
     ) -> tuple[trace.CallRun, Value]:
         match node.call:
             case KindCall():
                 return self.kind_call(node, node.call, frame, current, path)
-            case Group(body, _):
-                run = self.body(body, Scope(None), frame, current, f"{path}.")
+            case Group(body):
+                run = self.body(body, Scope(scope), frame, current, f"{path}.")
                 if run is None:
                     raise Failed
                 return trace.GroupRun(run, False), run.result

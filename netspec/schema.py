@@ -32,12 +32,10 @@ def make_schema() -> Schema:
         "branch": _branch(),
         "repeat": _repeat(),
         "params": _params(),
-        "let": {"type": "object", "description": "Names for values, in order."},
+        "let": _expects({"type": "object"}, "names with values", "Names for values, in order."),
         "block": _block(),
-        "arguments": _expects(
-            {"type": ["object", "string", "number", "boolean", "null"]},
-            "arguments by name, or one scalar",
-        ),
+        # Lists are refused by the checker, which knows whether the block exists.
+        "arguments": {"description": "Arguments by name, or one scalar."},
     }
     definitions |= {f"op-{kind}": _arguments(op) for kind, op in ops.items()}
     definitions |= {f"values-{kind}": _attributes(op) for kind, op in ops.items()}
@@ -86,6 +84,7 @@ def _object(properties: Schema, required: tuple[str, ...] = (), **more: Any) -> 
         "type": "object",
         "properties": properties,
         "additionalProperties": False,
+        "x-expects": "a mapping of keys",
         **more,
     }
     return {**result, "required": list(required)} if required else result
@@ -133,10 +132,13 @@ def _file(ops: dict[str, type[Op]]) -> Schema:
             "inputs by name, each with its shape",
         ),
         "defaults": _object({kind: _ref(f"values-{kind}") for kind in ops}),
-        "blocks": {"type": "object", "additionalProperties": _ref("block")},
+        "blocks": _expects(
+            {"type": "object", "additionalProperties": _ref("block")}, "blocks by name"
+        ),
         "body": _ref("body"),
         "outputs": {
             "type": "object",
+            "x-expects": "outputs by name",
             "minProperties": 1,
             "additionalProperties": {
                 "if": {"type": "object"},
@@ -285,13 +287,14 @@ def _doc(op: type[Op]) -> str:
 def _arguments(op: type[Op]) -> Schema:
     """A node's arguments: by name, or one scalar where exactly one attribute is required."""
     required = _required(op)
-    otherwise: Schema = _expects({"type": "null"}, "arguments by name: {name: value}")
+    otherwise: Schema = _expects({"type": "null"}, "nothing, or arguments by name")
     if len(required) == 1:
         attribute = op.attributes[required[0]]
-        words = f"arguments by name, or `{attribute.name}` alone: {expected(attribute)}"
+        words = f"arguments by name, or one scalar, which is its `{attribute.name}`"
         otherwise = {
             "anyOf": [_scalar(attribute), NOTHING],
             "x-expects": words,
+            "x-single": [attribute.name, expected(attribute)],
         }
     return {
         "if": {"type": "object"},

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from netspec.explain import show, suggestion
-from netspec.initialisers import canonical
+from netspec.initialisers import InitialiserError, canonical
 from netspec.ops.base import DIMENSION_LIMIT, Attribute
 from netspec.schema import expected
 from netspec.syntax import Block, ParamDecl
@@ -40,6 +40,8 @@ def attribute_value(attribute: Attribute, value: Any) -> Any:
         return _initialiser(attribute, value)
     if _fits(attribute, value):
         return value
+    if _is_int(value) and attribute.max is None and value > DIMENSION_LIMIT:
+        raise ValueProblem(f"`{attribute.name}` is too large: {value}")
     message = f"`{attribute.name}` must be {expected(attribute)}, not {show(value)}"
     raise ValueProblem(message, _number_hint(attribute.type, value))
 
@@ -176,6 +178,6 @@ def _number_hint(kind: str, value: Any) -> str | None:
 def _initialiser(attribute: Attribute, value: Any) -> dict[str, Any]:
     try:
         name, arguments = canonical(value)
-    except ValueError as error:
-        raise ValueProblem(f"`{attribute.name}`: {error}") from None
+    except InitialiserError as error:
+        raise ValueProblem(f"`{attribute.name}`: {error}", error.hint) from None
     return {name: arguments}

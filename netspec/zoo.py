@@ -94,6 +94,8 @@ def load_model(found: Found, findings: Findings) -> Model | None:
     except OSError as error:
         raise UsageError(f"cannot read {found.shown}: {error.strerror or error}") from None
     if isinstance(model, Library):
+        if findings.failed:
+            return None  # a model that forgot its body, rather than a library
         raise UsageError(f"{found.shown} is a library of blocks, not a model")
     if model and found.variant and found.variant not in [v.name for v in model.variants]:
         names = [v.name for v in model.variants]

@@ -20,6 +20,7 @@ from netspec.ops import Op
 from netspec.reference import evaluate, run
 from netspec.types import TensorType
 
+Step = tuple[str, dict[str, Any]]  # an op and its attributes
 SHAPE = (200, 100, 3, 3)  # 180,000 values, fan_in 900, fan_out 1800
 KERAS_CUT = 0.87962566103423978  # keras/src/initializers/random_initializers.py
 
@@ -130,7 +131,7 @@ def test_a_vector_without_a_weight_has_no_fans() -> None:
         sample("kaiming_normal", (7,), generator(0, "bn.weight"), (7,))
 
 
-def chain(*steps: tuple[str, dict[str, Any]]) -> Graph:
+def chain(*steps: Step) -> Graph:
     """A graph of ops one after the other, with paths 0, 1, 2, ..."""
     span = Span(SourceText.of("test", ""), 1, 1, 1, 1)
     source = value = Value("image", TensorType((3, 8, 8)))
@@ -148,8 +149,14 @@ def chain(*steps: tuple[str, dict[str, Any]]) -> Graph:
     return Graph("chain", {}, (source,), outputs, tuple(nodes), None)
 
 
-CONV = ("conv", {"out": 4, "kernel": 3})
-NETWORK = (CONV, ("batch_norm", {}), ("relu", {}), ("flatten", {}), ("linear", {"out": 5}))
+CONV: Step = ("conv", {"out": 4, "kernel": 3})
+NETWORK: tuple[Step, ...] = (
+    CONV,
+    ("batch_norm", {}),
+    ("relu", {}),
+    ("flatten", {}),
+    ("linear", {"out": 5}),
+)
 
 
 def test_bits_depend_on_seed_and_key_alone() -> None:
@@ -184,8 +191,8 @@ def test_run_computes_what_torch_does() -> None:
     image = np.random.default_rng(0).normal(size=(2, 3, 8, 8)).astype(np.float32)
     found = run(graph, weights, {"image": image})
     model = as_torch(weights)
-    # Only the epsilon, which means its float32, is not torch's.
-    model[1].eps = float(np.float32(1e-5))
+    norm: Any = model[1]
+    norm.eps = float(np.float32(1e-5))  # what an attribute means
     with torch.no_grad():
         x = torch.from_numpy(image).double()
         np.testing.assert_allclose(found["middle"], model[0](x).numpy(), rtol=1e-12, atol=1e-14)

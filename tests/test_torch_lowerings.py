@@ -15,7 +15,7 @@ from netspec.backends.lowering import NotLowered, Site
 from netspec.backends.torch.arguments import is_number, literal
 from netspec.backends.torch.initialise import init_code, is_torch_default
 from netspec.backends.torch.layer import Join, Layer, lowering, lowers
-from netspec.backends.torch.snippet_text import snippet_text
+from netspec.backends.torch.snippet_text import snippet_names, snippet_text
 from netspec.ops import Case, Op
 from netspec.types import TensorType
 
@@ -296,13 +296,7 @@ def test_is_number(code: str, expected: bool) -> None:
     assert is_number(code) is expected
 
 
-def all_snippets() -> tuple[str, ...]:
-    from netspec.backends.torch import snippet_text as module
-
-    return tuple(module._snippets())
-
-
-@pytest.mark.parametrize("name", all_snippets())
+@pytest.mark.parametrize("name", snippet_names())
 def test_a_snippet_stands_by_itself(name: str) -> None:
     imports, text = snippet_text([name])
     namespace: dict[str, Any] = {}
@@ -350,6 +344,25 @@ def test_a_snippet_is_dynamic_in_batch_and_size(expression: str) -> None:
     for shape in ((2, channels, 9, 16), (5, channels, 14, 11)):
         x = torch.randn(shape)
         torch.testing.assert_close(exported(x), module(x))
+
+
+@pytest.mark.parametrize(
+    "expression", ["MaxPool(3, 2, 2, ceil_mode=True)", "AvgPool(3, 2, 'same')"]
+)
+def test_a_window_is_dynamic_in_onnx_too(expression: str) -> None:
+    runtime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    module = evaluate(expression, (expression.split("(")[0],), {}).eval()
+    axes = {axis: torch.export.Dim(f"a{axis}", min=6 if axis else 2) for axis in (0, 2, 3)}
+    program = torch.onnx.export(
+        module, (torch.randn(2, 4, 12, 13),), dynamo=True, dynamic_shapes=[axes], verbose=False
+    )
+    model = program.model_proto.SerializeToString()
+    session = runtime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    for shape in ((2, 4, 9, 16), (3, 4, 14, 11)):
+        x = torch.randn(shape)
+        (actual,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
+        torch.testing.assert_close(torch.from_numpy(actual), module(x))
 
 
 POOLS = [
@@ -406,6 +419,14 @@ def test_batch_norm_trains_as_torch_does(scale: bool) -> None:
     for key, value in ours.state_dict().items():
         torch.testing.assert_close(value, theirs.state_dict()[key])
     assert ("weight" in ours.state_dict()) is scale
+
+
+def test_a_constant_image_standardizes_to_zero_with_a_finite_gradient() -> None:
+    x = torch.full((2, 3, 4, 5), 7.0, requires_grad=True)
+    y = evaluate("StandardizeImage()", ("StandardizeImage",), {})(x)
+    y[:, 0].sum().backward()
+    assert not y.any()
+    assert torch.isfinite(x.grad).all()
 
 
 @pytest.mark.parametrize("p", [0.0, 0.25, 1.0])

@@ -11,6 +11,22 @@ from dataclasses import dataclass
 
 from netspec.backends.lowering import NotLowered, Site
 
+# What Keras calls the operations of the snippets, which have no names of their own.
+OPERATIONS = re.compile(
+    r"(absolute|add|divide|erf|expand_dims|get_item|greater|matmul|maximum|mean|moveaxis|multiply|pad"
+    r"|power|reshape|sqrt|square|subtract|take|true_divide|where|zeros_like)(_\d+)?"
+)
+
+
+def layer_name(path: str) -> str:
+    """The name of a node's layer: its path with `-` for `.`, which not every engine takes.
+
+    Names are unique in a model, so one that Keras could give to an operation (`add_1`) is followed
+    by two dashes, like the name of an auxiliary layer without a role.
+    """
+    name = path.replace(".", "-")
+    return f"{name}--" if OPERATIONS.fullmatch(name) else name
+
 
 @dataclass(frozen=True, slots=True)
 class Layer:

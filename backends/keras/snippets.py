@@ -568,9 +568,8 @@ def load_weights(model: keras.Model, path: str) -> None:
         if not key.endswith(".num_batches_tracked")
     }
     problems, assignments = [], []
-    for layer, variable, key in stored_variables(model):
+    for layer, variable, key, shape in stored_variables(model):
         stored, tensor = tensors.pop(key, (key, None))
-        shape = torch_shape(model, layer, variable)
         if tensor is None:
             problems.append(f"{key} is missing")
         elif tensor.shape != shape:
@@ -584,8 +583,13 @@ def load_weights(model: keras.Model, path: str) -> None:
         variable.assign(value)
 
 
-def stored_variables(model: keras.Model) -> Iterator[tuple[layers.Layer, Any, str]]:
-    """Each layer and variable that a weight file holds, and its key with `-` for `.`."""
+def stored_variables(
+    model: keras.Model,
+) -> Iterator[tuple[layers.Layer, Any, str, tuple[int, ...]]]:
+    """Each layer and variable that a weight file holds, its key with `-` for `.`, and its shape.
+
+    A model within the model has layers whose names are as complete as its own.
+    """
     parts = {
         "kernel": "-weight",
         "gamma": "-weight",
@@ -597,9 +601,14 @@ def stored_variables(model: keras.Model) -> Iterator[tuple[layers.Layer, Any, st
         "embeddings": "",
     }
     for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from stored_variables(layer)
+            continue
+        path = layer.name.partition("--")[0]
         for variable in layer.weights:
             if variable.name in parts:
-                yield layer, variable, layer.name.partition("--")[0] + parts[variable.name]
+                shape = torch_shape(model, layer, variable)
+                yield layer, variable, path + parts[variable.name], shape
 
 
 def torch_shape(model: keras.Model, layer: layers.Layer, variable: Any) -> tuple[int, ...]:

@@ -40,6 +40,11 @@ def snippet_text(names: Iterable[str]) -> tuple[frozenset[str], str]:
     return imports, "\n\n\n".join(snippet.text for snippet in kept)
 
 
+def snippet_names() -> tuple[str, ...]:
+    """The names of all snippets, which generated classes must not take where they are copied."""
+    return tuple(_snippets())
+
+
 @cache
 def _snippets() -> dict[str, Snippet]:
     source = Path(__file__).with_name("snippets.py").read_text(encoding="utf-8")

@@ -59,7 +59,8 @@ def window_pads(
     grown = []
     for (size, k, s, d), (before, after) in zip(axes, pairs, strict=True):
         extent = d * (k - 1) + 1
-        last = -((max(extent - after, s) - size - before) // s)
+        # Rounded up without a negative number, whose quotient ONNX rounds towards zero.
+        last = (size + before - max(extent - after, s) + s - 1) // s
         grown.append((before, last * s + extent - size - before))
     return grown
 

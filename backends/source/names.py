@@ -1,0 +1,78 @@
+"""Python names in one routine: each spec name has one, and new locals take none of them."""
+
+from __future__ import annotations
+
+import builtins
+
+from netspec.backends.source.plan import Routine
+from netspec.backends.source.python import atom, code, identifier
+from netspec.backends.source.symbols import IN_CHANNELS
+from netspec.formula import Expr, InputShape, Name, free
+
+_BUILTINS = frozenset(dir(builtins))
+
+
+class Names:
+    """Gives Python names to a routine's names, and notes which of them code mentions."""
+
+    def __init__(self, routine: Routine, taken: frozenset[str], in_channels: str) -> None:
+        self.routine = routine
+        self.taken = set(taken | _BUILTINS | {in_channels, "channels"})
+        self.in_channels = in_channels
+        self.known: dict[str, str] = {}
+
+    def name(self, spec_name: str) -> str:
+        """The Python name of a parameter, let or loop name; `$in` and `$c1` have theirs."""
+        self.routine.used.add(spec_name)
+        return self.spell(spec_name)
+
+    def spell(self, spec_name: str) -> str:
+        """The same without noting that code mentions it."""
+        if spec_name == IN_CHANNELS:
+            return self.in_channels
+        if spec_name.startswith("$c"):
+            number = spec_name[2:]
+            return "channels" if number == "1" else f"channels_{number}"
+        if spec_name not in self.known:
+            self.known[spec_name] = self.new(spec_name)
+        return self.known[spec_name]
+
+    def new(self, wanted: str) -> str:
+        """A Python name that nothing else here has."""
+        base = identifier(wanted, frozenset(self.taken & _BUILTINS))
+        name, number = base, 2
+        while name in self.taken:
+            name, number = f"{base}_{number}", number + 1
+        self.taken.add(name)
+        return name
+
+    def code(self, expr: Expr) -> str:
+        """An expression as code fit for an argument."""
+        return code(expr, self.name, _no_shape)
+
+    def atom(self, expr: Expr) -> str:
+        """An expression as one term."""
+        return atom(expr, self.name, _no_shape)
+
+    def template(self, parts: tuple[str | Expr, ...], prefix: str = "") -> str:
+        """A child's name as code: a literal, or an f-string."""
+        if prefix == "" and all(isinstance(part, str) for part in parts):
+            return '"' + "".join(part for part in parts if isinstance(part, str)) + '"'
+        texts = [p if isinstance(p, str) else "{" + self._nested(p) + "}" for p in parts]
+        return f'f"{prefix}{"".join(texts)}"'
+
+    def _nested(self, expr: Expr) -> str:
+        # Before Python 3.12 the quotes of an f-string may not stand inside its parts.
+        return self.code(expr).replace('"', "'")
+
+
+def _no_shape(axis: str) -> str:
+    raise AssertionError(f"input.{axis} is replaced before code is made")
+
+
+def mentions(expr: Expr) -> set[str]:
+    """The names that an expression reads."""
+    return {n.name for n in free(expr) if not isinstance(n, InputShape)}
+
+
+__all__ = ["Name", "Names", "mentions"]

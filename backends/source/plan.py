@@ -1,0 +1,248 @@
+"""The plan of generated source: routines (one per block), steps and loops, free of any framework.
+
+A routine's code serves every copy of its block, and a loop's body every turn. Each such copy is a
+*lane*. What differs between lanes must be an expression over the names in scope. Where it cannot
+be one, `Split` says which lanes differ, and the plan is made again with the loop written out or
+the block written twice (`backends.source.program`). With one lane everything is a number, so this
+ends, and every spec has source.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from netspec import syntax
+from netspec.backends.source.symbols import IN_CHANNELS
+from netspec.formula import Expr
+from netspec.graph import Node
+from netspec.types import TensorType
+
+
+class Split(Exception):
+    """Lanes differ where the code must be one; `values` says how, per lane of `context`."""
+
+    def __init__(self, context: Context, values: Sequence[Hashable]) -> None:
+        super().__init__("lanes differ")
+        self.context = context
+        self.values = list(values)
+
+
+class Unroll(Exception):
+    """A loop cannot be written as a loop."""
+
+    def __init__(self, loop: syntax.Node) -> None:
+        super().__init__("loop written out")
+        self.loop = loop
+
+
+@dataclass(slots=True, eq=False)
+class Context:
+    """A stretch of code with its lanes: names and values of each copy that the code serves.
+
+    `up` maps a lane to its lane in `outer`. `loop` is the repeat whose turns these lanes are;
+    `turn` marks one turn of a repeat that is written out, whose lanes are those of `outer`.
+    `running` holds the values of variables for channels that loops carry along.
+    """
+
+    envs: list[dict[str, Any]]
+    outer: Context | None = None
+    up: list[int] = field(default_factory=list)
+    loop: syntax.Node | None = None
+    running: dict[str, list[int]] = field(default_factory=dict)
+    turn: bool = False
+
+    def instance(self, lane: int) -> int:
+        """The copy of the routine that a lane belongs to."""
+        at: Context = self
+        while at.outer is not None:
+            lane, at = at.up[lane], at.outer
+        return lane
+
+    def lift(self, context: Context, values: Sequence[Any]) -> list[Any]:
+        """Values per lane of an outer context, per lane of this one."""
+        lanes = list(range(len(self.envs)))
+        at: Context = self
+        context, at_home = context.home(), self.home()
+        while at_home is not context:
+            if at.outer is None:
+                raise LookupError("a value of another place")
+            lanes = [at.up[lane] for lane in lanes]
+            at = at.outer
+            at_home = at.home()
+        return [values[lane] for lane in lanes]
+
+    def home(self) -> Context:
+        """The context whose lanes these are: a turn written out has those around it."""
+        at: Context = self
+        while at.turn and at.outer is not None:
+            at = at.outer
+        return at
+
+    def variable(self, name: str) -> list[int]:
+        """The values of a running variable, per lane."""
+        at: Context | None = self
+        while at is not None:
+            if name in at.running:
+                return self.lift(at, at.running[name])
+            at = at.outer
+        raise LookupError(name)
+
+    def all_equal(self, values: Sequence[Any]) -> bool:
+        return all(value == values[0] for value in values)
+
+
+@dataclass(slots=True, eq=False)
+class Val:
+    """A value in a routine. `channels` is an expression for its channels, `export` one that also
+    holds outside the loop that made it."""
+
+    serial: int
+    context: Context
+    types: list[TensorType]
+    channels: Expr | None
+    export: Expr | None
+    step: Step | Loop | None  # None: received
+    label: str = ""
+
+
+@dataclass(slots=True, eq=False)
+class Key:
+    """A child's name: text and formulas in turn."""
+
+    parts: tuple[str | Expr, ...]
+
+    @property
+    def text(self) -> str | None:
+        if all(isinstance(part, str) for part in self.parts):
+            return "".join(part for part in self.parts if isinstance(part, str))
+        return None
+
+
+@dataclass(slots=True, eq=False)
+class OpWhat:
+    node: Node  # of the first lane
+    nodes: list[Node]
+    args: dict[str, syntax.Value]
+
+
+@dataclass(slots=True, eq=False)
+class CallWhat:
+    """A block applied: the routine, and expressions for the parameters that the spec sets."""
+
+    routine: Routine
+    args: dict[str, Expr]
+    arg_values: dict[str, syntax.Value]
+
+
+@dataclass(slots=True, eq=False)
+class GroupWhat:
+    items: list[Item]
+    result: Val
+    inline: bool
+    named: bool
+    scope: Scope
+
+
+@dataclass(slots=True, eq=False)
+class Branch:
+    value: Val
+    items: list[Item]
+
+
+@dataclass(slots=True, eq=False)
+class JoinWhat:
+    node: Node
+    nodes: list[Node]
+    branches: list[Branch]
+
+
+@dataclass(slots=True, eq=False)
+class ShareWhat:
+    target: Step
+    paths: list[str]  # of the new application, per lane
+
+
+What: TypeAlias = OpWhat | CallWhat | GroupWhat | JoinWhat | ShareWhat
+
+
+@dataclass(slots=True, eq=False)
+class Step:
+    """One node of a body. `condition` is an expression where only some lanes have it."""
+
+    syntax: syntax.Node
+    key: Key | None
+    numbers: list[str]
+    condition: Expr | None
+    inner: Context
+    read: Val | None
+    what: What
+    training: bool
+    result: Val | None = None
+    names: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True, eq=False)
+class Loop:
+    """A repeat. `variable` is the running variable of its channels, `fresh` if it starts here."""
+
+    syntax: syntax.Node
+    times: Expr | None
+    each: Expr | None
+    names: tuple[str, ...]
+    unpack: bool
+    index: str
+    inner: Context
+    start: Val
+    carried: Val
+    items: list[Item]
+    last: Val
+    variable: str | None
+    fresh: bool
+    begin: Expr | None
+    update: Expr | None
+    result: Val | None = None
+    training: bool = False
+
+
+Item: TypeAlias = Step | Loop
+
+
+@dataclass(slots=True, eq=False)
+class Scope:
+    """Names of values, as the language looks them up. `hidden` are names that loops leave."""
+
+    outer: Scope | None
+    names: dict[str, tuple[Val, Step | None, Scope | None]] = field(default_factory=dict)
+    hidden: dict[str, syntax.Node] = field(default_factory=dict)
+
+
+@dataclass(slots=True, eq=False)
+class Routine:
+    """A block (or the model, `block` None) as a class or function."""
+
+    name: str
+    block: syntax.Block | None
+    params: tuple[syntax.ParamDecl, ...]
+    lets: tuple[syntax.Let, ...]
+    context: Context
+    inputs: list[Val]
+    items: list[Item]
+    result: Val
+    scope: Scope
+    visible: set[str]
+    outputs: list[tuple[str, Val, bool]] = field(default_factory=list)
+    used: set[str] = field(default_factory=set)  # names that code mentions
+    frozen: set[str] = field(default_factory=set)  # names whose values shaped the code
+    export: Expr | None = None
+    received: list[TensorType] = field(default_factory=list)
+    builder: Any = None
+    names: Any = None  # set by the backend that writes it
+    doc: str = ""
+    model_named: bool = True
+
+    @property
+    def uses_input(self) -> bool:
+        """Whether code mentions the channels of what the block receives."""
+        return IN_CHANNELS in self.used

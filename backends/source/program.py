@@ -1,0 +1,322 @@
+"""Plan a whole graph: one routine per block, split and planned again until every lane agrees."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from netspec import syntax, trace
+from netspec.backends.source.builder import Builder
+from netspec.backends.source.plan import (
+    CallWhat,
+    Context,
+    GroupWhat,
+    Item,
+    JoinWhat,
+    Loop,
+    Routine,
+    Scope,
+    Split,
+    Step,
+    Unroll,
+)
+from netspec.formula import Name, free
+from netspec.graph import Graph
+
+T = TypeVar("T")
+Label = tuple[Hashable, ...]
+
+
+@dataclass(slots=True)
+class Program:
+    """The routines that a model reaches, blocks before what uses them, the model last.
+
+    `reads` counts how often each value of a routine is read, by routine and serial.
+    """
+
+    graph: Graph
+    routines: list[Routine]
+    reads: dict[int, dict[int, int]]
+
+    @property
+    def model(self) -> Routine:
+        return self.routines[-1]
+
+
+@dataclass(slots=True)
+class _Decisions:
+    unrolled: set[int] = field(default_factory=set)
+    labels: dict[int, Label] = field(default_factory=dict)  # by copy of a block
+    frozen: set[str] = field(default_factory=set)
+    reads: dict[Label, dict[int, int]] = field(default_factory=dict)
+
+
+def planned(graph: Graph, emit: Callable[[Program], T]) -> T:
+    """Plan the graph and emit it, again for each `Split` and `Unroll` that comes up."""
+    runs = _block_runs(graph.trace.body)
+    decisions = _Decisions()
+    for run in runs:
+        decisions.labels[id(run)] = (id(run.block),)
+    while True:
+        planner = _Planner(graph, runs, decisions)
+        try:
+            program = planner.program()
+            if planner.reads != decisions.reads:
+                decisions.reads = planner.reads
+                program = _Planner(graph, runs, decisions).program()
+            emitted = emit(program)
+        except Unroll as unroll:
+            decisions.unrolled.add(id(unroll.loop))
+            continue
+        except Split as split:
+            planner.decide(split)
+            continue
+        frozen = _frozen(program)
+        if frozen <= decisions.frozen:
+            return emitted
+        decisions.frozen |= frozen
+
+
+class _Planner:
+    def __init__(self, graph: Graph, runs: list[trace.BlockRun], decisions: _Decisions) -> None:
+        self.graph = graph
+        self.decisions = decisions
+        self.routines: dict[Label, Routine] = {}
+        self.members: dict[Label, list[trace.BlockRun]] = {}
+        self.owners: dict[int, Label] = {}
+        self.reads: dict[Label, dict[int, int]] = {}
+        self.inference: set[int] | None = None
+        if any(output.training for output in graph.outputs):
+            self.inference = {id(node) for node in graph.inference_nodes}
+        for run in runs:
+            self.members.setdefault(decisions.labels[id(run)], []).append(run)
+
+    def program(self) -> Program:
+        model = self.model()
+        routines = [*self.routines.values(), model]
+        reads = {id(self.routines[label]): r for label, r in self.reads.items() if label}
+        reads[id(model)] = self.reads[()]
+        return Program(self.graph, routines, reads)
+
+    def decide(self, split: Split) -> None:
+        """Write the block twice if its copies differ as wholes, else write out a loop."""
+        context = split.context
+        by_instance: dict[int, set[Hashable]] = {}
+        for lane, value in enumerate(split.values):
+            by_instance.setdefault(context.instance(lane), set()).add(value)
+        root: Context = context
+        loops = []
+        while root.outer is not None:
+            if root.loop is not None:
+                loops.append(root.loop)
+            root = root.outer
+        distinct = {next(iter(values)) for values in by_instance.values()}
+        uniform = all(len(values) == 1 for values in by_instance.values())
+        if uniform and len(distinct) > 1:
+            label = self.owners[id(root)]
+            order: dict[Hashable, int] = {}
+            for instance, run in enumerate(self.members[label]):
+                value = next(iter(by_instance.get(instance, {"absent"})))
+                number = order.setdefault(value, len(order))
+                self.decisions.labels[id(run)] = (*label, number)
+            return
+        if not loops:
+            raise AssertionError("one copy of a block differs from itself")
+        self.decisions.unrolled.add(id(loops[0]))
+
+    def routine_of(self, run: trace.BlockRun) -> Routine:
+        label = self.decisions.labels[id(run)]
+        if label not in self.routines:
+            made = self.block(label)
+            self.routines[label] = made
+        return self.routines[label]
+
+    def block(self, label: Label) -> Routine:
+        runs = self.members[label]
+        block = runs[0].block
+        context = Context([run.env for run in runs])
+        visible = _visible(block.params, block.lets)
+        received = [run.received.type for run in runs]
+        routine = _routine(block.name, block, block.params, block.lets, context, visible)
+        routine.received = received
+        builder = self.builder(routine, label)
+        start = builder.val(context, received, builder_input_channels(), "input")
+        routine.inputs.append(start)
+        bodies = [run.body for run in runs]
+        routine.items, routine.result = builder.body(
+            bodies, context, routine.scope, start, set(visible)
+        )
+        builder.read(routine.result)
+        routine.export = routine.result.export
+        if routine.export is not None and _has_loop_names(routine):
+            routine.export = None
+        self.reads[label] = builder.reads
+        return routine
+
+    def builder(self, routine: Routine, label: Label) -> Builder:
+        self.owners[id(routine.context)] = label
+        reads = self.decisions.reads.get(label, {})
+        unrolled = self.decisions.unrolled
+        routine.builder = Builder(routine, unrolled, reads, self.routine_of, self.inference)
+        made: Builder = routine.builder
+        return made
+
+    def model(self) -> Routine:
+        run: trace.ModelRun = self.graph.trace
+        model = run.model
+        context = Context([run.env])
+        visible = _visible(model.params, model.lets) - self.decisions.frozen
+        routine = _routine(model.name, None, model.params, model.lets, context, visible)
+        routine.received = [run.inputs[0][1]]
+        builder = self.builder(routine, ())
+        for name, given in run.inputs:
+            value = builder.val(context, [given], None, name)
+            routine.inputs.append(value)
+            routine.scope.names[name] = (value, None, None)
+        start = routine.inputs[0] if len(run.inputs) == 1 else None
+        routine.items, routine.result = builder.body(
+            [run.body], context, routine.scope, start, set(visible)
+        )
+        self.outputs(routine, builder, run)
+        self.reads[()] = builder.reads
+        return routine
+
+    def outputs(self, routine: Routine, builder: Builder, run: trace.ModelRun) -> None:
+        declared = {output.name: output for output in run.model.outputs}
+        for output in self.graph.outputs:
+            if output.name in declared:
+                builder.freeze(declared[output.name].when)
+                ref = declared[output.name].ref
+                value = builder.lookup(ref, routine.context, routine.scope)
+            else:
+                value = builder.read(routine.result)
+            routine.outputs.append((output.name, value, output.training))
+        for out in run.model.outputs:
+            builder.freeze(out.when)
+
+
+def builder_input_channels() -> Name:
+    from netspec.backends.source.symbols import IN_CHANNELS, symbol
+
+    return symbol(IN_CHANNELS)
+
+
+def _routine(
+    name: str,
+    block: syntax.Block | None,
+    params: tuple[syntax.ParamDecl, ...],
+    lets: tuple[syntax.Let, ...],
+    context: Context,
+    visible: set[str],
+) -> Routine:
+    nothing: list[Item] = []
+    placeholder = None
+    return Routine(
+        name,
+        block,
+        params,
+        lets,
+        context,
+        [],
+        nothing,
+        placeholder,  # type: ignore[arg-type] # set as soon as the body is planned
+        Scope(None),
+        visible,
+    )
+
+
+def _visible(params: tuple[syntax.ParamDecl, ...], lets: tuple[syntax.Let, ...]) -> set[str]:
+    names = {p.name for p in params if p.type != "kind"}
+    return names | {let.name for let in lets if not _has_mapping(let.value)}
+
+
+def _has_mapping(value: syntax.Value) -> bool:
+    if isinstance(value, syntax.ListValue):
+        return any(_has_mapping(item) for item in value.items)
+    return isinstance(value, syntax.MapValue)
+
+
+def _has_loop_names(routine: Routine) -> bool:
+    assert routine.export is not None
+    names = {n.name for n in free(routine.export) if isinstance(n, Name)}
+    known = {p.name for p in routine.params} | {let.name for let in routine.lets}
+    return not all(name in known or name == "$in" for name in names)
+
+
+def _block_runs(body: trace.BodyRun) -> list[trace.BlockRun]:
+    """Every copy of every block, in the order of the network."""
+    found: list[trace.BlockRun] = []
+    for run in body.nodes:
+        for copy in run.copies:
+            call = copy.call.again.call if isinstance(copy.call, trace.ShareRun) else copy.call
+            match call:
+                case trace.BlockRun():
+                    found += _block_runs(call.body)
+                    found.append(call)
+                case trace.GroupRun(inner, _):
+                    found += _block_runs(inner)
+                case trace.JoinRun(_, branches):
+                    for branch in branches:
+                        if branch.body is not None:
+                            found += _block_runs(branch.body)
+    return found
+
+
+def _frozen(program: Program) -> set[str]:
+    """The model's parameters on whose present values the plan depends."""
+    for routine in program.routines:  # blocks come before what uses them
+        loops = {}
+        for item in all_items(routine.items):
+            if isinstance(item, Loop):
+                for name in (item.index, *item.names):
+                    loops[name] = item.syntax.repeat
+            elif isinstance(item.what, CallWhat):
+                for name, value in item.what.arg_values.items():
+                    if name in item.what.routine.frozen:
+                        routine.frozen |= _names(value)
+        lets = {let.name: let.value for let in routine.lets}
+        pending = list(routine.frozen)
+        while pending:
+            name = pending.pop()
+            more: set[str] = set()
+            if name in lets:
+                more = _names(lets[name])
+            elif name in loops:
+                repeat = loops[name]
+                assert repeat is not None
+                for value_ in (repeat.times, repeat.each):
+                    more |= _names(value_) if value_ is not None else set()
+            pending += more - routine.frozen
+            routine.frozen |= more
+    params = {p.name for p in program.model.params}
+    return program.model.frozen & params
+
+
+def _names(value: syntax.Value) -> set[str]:
+    match value:
+        case syntax.Formula(expr):
+            return {n.name for n in free(expr) if isinstance(n, Name)}
+        case syntax.ListValue(items):
+            return {n for item in items for n in _names(item)}
+        case syntax.MapValue(entries):
+            return {n for _, item in entries for n in _names(item)}
+    return set()
+
+
+def all_items(items: list[Item]) -> list[Item]:
+    """Items with everything inside them."""
+    found: list[Item] = []
+    for item in items:
+        found.append(item)
+        if isinstance(item, Loop):
+            found += all_items(item.items)
+        elif isinstance(item.what, GroupWhat):
+            found += all_items(item.what.items)
+        elif isinstance(item.what, JoinWhat):
+            for branch in item.what.branches:
+                found += all_items(branch.items)
+    return found
+
+
+__all__ = ["Program", "Step", "all_items", "planned"]

@@ -1,0 +1,124 @@
+"""An op's place in a plan, as lowerings see it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from netspec import syntax
+from netspec.backends.source.builder import Builder
+from netspec.backends.source.names import Names
+from netspec.backends.source.plan import Context, JoinWhat, OpWhat, Split, Val
+from netspec.backends.source.python import literal
+from netspec.formula import Expr, free
+from netspec.graph import Node
+from netspec.ops.base import Attribute
+from netspec.types import TensorType
+
+
+class OpSite:
+    """Answers a lowering's questions about an op in all lanes of its context."""
+
+    def __init__(
+        self,
+        what: OpWhat | JoinWhat,
+        context: Context,
+        read: Val | None,
+        names: Names,
+        builder: Builder,
+    ) -> None:
+        self.nodes: list[Node] = what.nodes
+        self.args: dict[str, syntax.Value] = what.args if isinstance(what, OpWhat) else {}
+        self.context = context
+        self.value = read
+        self.names = names
+        self.builder = builder
+        self.kind = what.node.op.kind
+        self.scope = builder.routine.visible | builder.loop_names(context)
+
+    @property
+    def rank(self) -> int:
+        ranks = [n.input_types[0].rank if n.inputs else 0 for n in self.nodes]
+        if not self.context.all_equal(ranks):
+            raise Split(self.context, ranks)
+        return ranks[0]
+
+    @property
+    def input(self) -> TensorType | None:
+        types = [n.input_types[0] for n in self.nodes if n.inputs]
+        return types[0] if types and self.context.all_equal(types) else None
+
+    @property
+    def channels(self) -> str:
+        assert self.value is not None
+        return self.names.code(self.builder.channels(self.value, self.context))
+
+    def code(self, attribute: str) -> str:
+        expr = self._open(attribute)
+        if expr is not None:
+            return self.names.code(expr)
+        return literal(self._shrunk(attribute, self._agreed(attribute)))
+
+    def known(self, attribute: str) -> Any:
+        if self._declared(attribute).type == "Init":
+            return self._agreed(attribute)
+        return None if self._open(attribute) is not None else self._agreed(attribute)
+
+    def values(self, attribute: str) -> list[Any]:
+        """The attribute's value in every lane."""
+        return [getattr(node.op, attribute) for node in self.nodes]
+
+    def is_default(self, attribute: str) -> bool:
+        declared = self._declared(attribute)
+        default = declared.default
+        if declared.required:
+            return False
+        if isinstance(default, str) and default.startswith("="):
+            return attribute not in self.args and all(
+                getattr(n.op, attribute) == getattr(n.op, default[1:]) for n in self.nodes
+            )
+        if self._open(attribute) is not None:
+            return False
+        return all(_with_default(n, attribute) == getattr(n.op, attribute) for n in self.nodes)
+
+    def _declared(self, attribute: str) -> Attribute:
+        return self.nodes[0].op.attributes[attribute]
+
+    def _open(self, attribute: str) -> Expr | None:
+        """The attribute as an expression, if it mentions a name in scope."""
+        value = self.args.get(attribute)
+        default = self._declared(attribute).default
+        if value is None and isinstance(default, str) and default.startswith("="):
+            same = all(
+                getattr(n.op, attribute) == getattr(n.op, default[1:]) for n in self.nodes
+            )
+            return self._open(default[1:]) if same else None
+        if value is None or isinstance(value, syntax.MapValue):
+            return None
+        expr = self.builder.expr(value, self.context, self.scope)
+        return expr if free(expr) else None
+
+    def _agreed(self, attribute: str) -> Any:
+        values = self.values(attribute)
+        if not self.context.all_equal(values):
+            raise Split(self.context, [repr(v) for v in values])
+        if isinstance(self.args.get(attribute), syntax.MapValue):
+            self.builder.freeze(self.args[attribute])
+        return values[0]
+
+    def _shrunk(self, attribute: str, value: Any) -> Any:
+        kind = self._declared(attribute).type
+        if kind == "Padding" and not isinstance(value, str):
+            if all(before == after for before, after in value):
+                return _one_if_equal(tuple(before for before, _ in value))
+            return value
+        return _one_if_equal(value) if kind == "Axes" else value
+
+
+def _one_if_equal(value: tuple[Any, ...]) -> Any:
+    return value[0] if value and all(v == value[0] for v in value) else value
+
+
+def _with_default(node: Node, attribute: str) -> Any:
+    op = node.op
+    values = {**op.values, attribute: op.attributes[attribute].default}
+    return getattr(type(op)(values, node.input_types), attribute)

@@ -1,0 +1,118 @@
+"""Small algebra on formulas: channels as expressions, names replaced, sums collected."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from netspec.formula import (
+    Binary,
+    Call,
+    Choice,
+    Each,
+    Expr,
+    Index,
+    InputShape,
+    ListOf,
+    Literal,
+    Name,
+    Slice,
+    Unary,
+)
+
+IN_CHANNELS = "$in"  # what the block received; `$` keeps it apart from every name of a spec
+
+
+def symbol(name: str) -> Name:
+    return Name(name, 0, 0)
+
+
+def number(value: int) -> Literal:
+    return Literal(value)
+
+
+def product(a: Expr, b: int) -> Expr:
+    """`a * b`, folded where it can be."""
+    if b == 1:
+        return a
+    if isinstance(a, Literal) and isinstance(a.value, int):
+        return Literal(a.value * b)
+    return Binary("*", a, Literal(b), 0, 0)
+
+
+def total(terms: list[Expr]) -> Expr:
+    """A sum with equal terms counted and numbers added up."""
+    constant = 0
+    counted: list[tuple[Expr, int]] = []
+    for term in terms:
+        if isinstance(term, Literal) and isinstance(term.value, int):
+            constant += term.value
+            continue
+        for at, (known, times) in enumerate(counted):
+            if same(known, term):
+                counted[at] = (known, times + 1)
+                break
+        else:
+            counted.append((term, 1))
+    parts = [t if n == 1 else Binary("*", Literal(n), t, 0, 0) for t, n in counted]
+    if constant or not parts:
+        parts.append(Literal(constant))
+    result = parts[0]
+    for part in parts[1:]:
+        result = Binary("+", result, part, 0, 0)
+    return result
+
+
+def difference(a: Expr, b: Expr) -> Expr:
+    if isinstance(b, Literal) and b.value == 0:
+        return a
+    if isinstance(a, Literal) and isinstance(b, Literal):
+        if isinstance(a.value, int) and isinstance(b.value, int):
+            return Literal(a.value - b.value)
+    return Binary("-", a, b, 0, 0)
+
+
+def same(a: Expr, b: Expr) -> bool:
+    """Whether two formulas are written alike, wherever they stand in the text."""
+    return bare(a) == bare(b)
+
+
+def bare(expr: Expr) -> Expr:
+    """The formula without its places in the text."""
+    return substitute(expr, lambda name: symbol(name.name), lambda s: InputShape(s.axis, 0, 0))
+
+
+def substitute(
+    expr: Expr,
+    name: Callable[[Name], Expr],
+    shape: Callable[[InputShape], Expr] = lambda axis: axis,
+) -> Expr:
+    """The formula with its free names and shapes replaced."""
+
+    def go(e: Expr) -> Expr:
+        return substitute(e, name, shape)
+
+    match expr:
+        case Name():
+            return name(expr)
+        case InputShape():
+            return shape(expr)
+        case Unary(operator, operand):
+            return Unary(operator, go(operand))
+        case Binary(operator, left, right):
+            return Binary(operator, go(left), go(right), 0, 0)
+        case Choice(condition, yes, no):
+            return Choice(go(condition), go(yes), go(no))
+        case ListOf(items):
+            return ListOf(tuple(go(item) for item in items))
+        case Index(of, index):
+            return Index(go(of), go(index), 0, 0)
+        case Slice(of, first, last):
+            ends = (None if x is None else go(x) for x in (first, last))
+            return Slice(go(of), *ends, 0, 0)
+        case Each(item, bound, of):
+            inner = substitute(item, lambda n: n if n.name == bound else name(n), shape)
+            return Each(inner, bound, go(of))
+        case Call(function, arguments):
+            return Call(function, tuple(go(a) for a in arguments), 0, 0)
+        case _:
+            return expr

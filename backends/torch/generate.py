@@ -1,0 +1,189 @@
+"""A graph as standalone PyTorch source."""
+
+from __future__ import annotations
+
+from netspec.backends.source.header import header
+from netspec.backends.source.plan import Routine
+from netspec.backends.source.program import Program, planned
+from netspec.backends.source.python import literal
+from netspec.backends.source.text import block, camel, docstring
+from netspec.backends.torch.classes import TYPES, ClassWriter
+from netspec.backends.torch.snippet_text import snippet_names, snippet_text
+from netspec.graph import Graph
+
+RESERVED = frozenset(
+    """
+    Any F NamedTuple OrderedDict Sequence build_model load_file load_weights make_divisible math
+    nn self torch
+    """.split()
+)
+
+
+def source(graph: Graph) -> str:
+    """PyTorch source of a graph: classes, `build_model(**params)`, `load_weights(model, path)`.
+
+    The text runs with torch and safetensors alone.
+
+    Raises:
+        NotLowered: an op has no lowering to torch.
+    """
+    return planned(graph, _emit)
+
+
+def _emit(program: Program) -> str:
+    class_names = _class_names(program)
+    helpers: set[str] = set()
+    classes = []
+    for routine in program.routines:
+        routine.used.clear()
+        _describe(routine, program)
+        reads = program.reads[id(routine)]
+        reserved = RESERVED | frozenset(snippet_names()) | frozenset(class_names.values())
+        writer = ClassWriter(routine, reads, lambda r: class_names[id(r)], helpers, reserved)
+        classes.append(writer.write())
+    name = class_names[id(program.model)]
+    body = "\n\n\n".join("\n".join(lines) for lines in classes)
+    outputs = _outputs(program, name)
+    rest = [*_build_model(program.model, name), "", "", *_load_weights(), "", "", *_main(program)]
+    text = "\n\n\n".join(part for part in (outputs, body, "\n".join(rest)) if part)
+    snippet_imports, snippets = snippet_text(helpers)
+    if "make_divisible(" in text:
+        snippets = "\n\n\n".join(part for part in (MAKE_DIVISIBLE, snippets) if part)
+    imports = _imports(text, snippet_imports)
+    parts = [header(program.graph, "PyTorch"), imports, snippets, text]
+    return "\n\n".join(parts[:2]) + "\n\n\n" + "\n\n\n".join(p for p in parts[2:] if p) + "\n"
+
+
+MAKE_DIVISIBLE = '''\
+def make_divisible(x: float, m: int) -> int:
+    """Round to a multiple of `m`, never by more than 10 % down."""
+    value = max(m, int(x + m / 2) // m * m)
+    return value + m if value < 0.9 * x else value'''
+
+
+def _describe(routine: Routine, program: Program) -> None:
+    model = program.graph.trace.model
+    routine.model_named = model.body.named
+    if routine.block is None:
+        routine.doc = model.doc or f"{program.graph.name} as {model.name} describes it."
+    else:
+        routine.doc = routine.block.doc
+
+
+def _class_names(program: Program) -> dict[int, str]:
+    """A class name per routine; a block written twice gets a number."""
+    taken = set(RESERVED) | set(snippet_names())
+    names: dict[int, str] = {}
+    for routine in reversed(program.routines):
+        wanted = camel(routine.name)
+        if not wanted.isidentifier():
+            wanted = f"Net{wanted}"
+        name, number = wanted, 2
+        if name in taken and routine.block is None:
+            name = f"{wanted}Model"
+        while name in taken or f"{name}Outputs" in taken:
+            name, number = f"{wanted}{number}", number + 1
+        taken.add(name)
+        names[id(routine)] = name
+    return names
+
+
+def _outputs(program: Program, name: str) -> str:
+    """Named tuples for models of several outputs, as torchvision's."""
+    outputs = program.model.outputs
+    inference = [o for o in outputs if not o[2]]
+    tuples = []
+    if len(outputs) > 1:
+        tuples.append((f"{name}Outputs", outputs))
+    if 1 < len(inference) < len(outputs):
+        tuples.append((f"{name}InferenceOutputs", inference))
+    texts = []
+    for title, fields in tuples:
+        lines = [f"class {title}(NamedTuple):"]
+        lines += docstring("What the model returns.", 1)
+        lines += ["", *(f"    {field}: torch.Tensor" for field, _, _ in fields)]
+        texts.append("\n".join(lines))
+    return "\n\n\n".join(texts)
+
+
+def _imports(text: str, snippet_imports: frozenset[str]) -> str:
+    wanted = set(snippet_imports)
+    candidates = {
+        "import math": "math.",
+        "from collections import OrderedDict": "OrderedDict(",
+        "from collections.abc import Sequence": "Sequence[",
+        "from typing import Any": "Any",
+        "from typing import NamedTuple": "NamedTuple",
+        "import torch.nn.functional as F": "F.",
+    }
+    import re
+
+    for line, use in candidates.items():
+        if re.search(rf"(?<![\w.]){re.escape(use)}", text):
+            wanted.add(line)
+    wanted |= {"import torch", "from torch import nn", "from safetensors.torch import load_file"}
+    return import_block(wanted)
+
+
+def import_block(lines: set[str]) -> str:
+    """Import lines as ruff sorts them: the future, the standard library, the others."""
+    merged: dict[str, set[str]] = {}
+    plain = set()
+    for line in lines:
+        if line.startswith("from "):
+            module, names = line[5:].split(" import ")
+            merged.setdefault(module, set()).update(n.strip() for n in names.split(","))
+        else:
+            plain.add(line)
+    standard = {"math", "collections", "collections.abc", "typing"}
+    sections = []
+    for is_standard in (True, False):
+        chosen = sorted(
+            (line for line in plain if (line.split()[1] in standard) == is_standard),
+            key=lambda line: line.split()[1].lower(),
+        )
+        froms = [
+            f"from {module} import {', '.join(sorted(names))}"
+            for module, names in sorted(merged.items())
+            if (module in standard) == is_standard and module != "__future__"
+        ]
+        if chosen or froms:
+            sections.append("\n".join([*chosen, *froms]))
+    return "\n\n".join(["from __future__ import annotations", *sections])
+
+
+def _build_model(model: Routine, name: str) -> list[str]:
+    params = [p for p in model.params if p.name in model.used and p.name in model.visible]
+    spelt = [model.names.spell(p.name) for p in params]
+    defaults = [literal(model.context.envs[0][p.name]) for p in params]
+    arguments = [
+        f"{s}: {TYPES[p.type]} = {d}" for s, p, d in zip(spelt, params, defaults, strict=True)
+    ]
+    passed = ", ".join(f"{s}={s}" for s in spelt)
+    return [
+        *block([f"def build_model({', '.join(arguments)}) -> {name}:"]),
+        *docstring("The network with freshly initialised weights.", 1),
+        *block([f"return {name}({passed})"], 1),
+    ]
+
+
+def _load_weights() -> list[str]:
+    return [
+        "def load_weights(model: nn.Module, path: str) -> None:",
+        '    """Load a safetensors file that has exactly the keys of the model\'s state dict."""',
+        "    model.load_state_dict(load_file(path))",
+    ]
+
+
+def _main(program: Program) -> list[str]:
+    inputs = ", ".join(
+        f"torch.randn(2, {', '.join(map(str, v.type.shape))})" for v in program.graph.inputs
+    )
+    return [
+        'if __name__ == "__main__":',
+        "    network = build_model().eval()",
+        "    count = sum(p.numel() for p in network.parameters())",
+        '    print(network, f"{count:,} parameters", sep="\\n")',
+        "    with torch.inference_mode():",
+        *block([f"print(network({inputs}))"], 2),
+    ]

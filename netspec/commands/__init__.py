@@ -1,0 +1,1 @@
+"""What each command of `netspec` does; nothing here is imported before a command needs it."""

@@ -1,0 +1,78 @@
+"""`build` and `export`: files from a spec."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from netspec.cli import CommandError
+from netspec.commands.options import Job, load_job, lowering, weights
+from netspec.commands.output import staged, target
+from netspec.zoo import UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+def build(args: argparse.Namespace) -> int:
+    """Write a backend's source with a weight file beside it, or an ONNX file."""
+    if args.backend == "onnx":
+        return _build_onnx(args)
+    job = load_job(args.spec, args)
+    if args.output == "-":
+        print(job.source(args.backend), end="")
+        return 0
+    path = target(args.output, f"{job.graph.name}_{args.backend}.py")
+    source, tensors = job.source(args.backend), weights(job.graph, args)
+    saved = f"{job.graph.name}.safetensors"
+    with staged(path.parent) as folder:
+        (folder / path.name).write_text(source, encoding="utf-8")
+        _save(tensors, folder / saved)
+    print(path)
+    print(path.with_name(saved))
+    return 0
+
+
+def export(args: argparse.Namespace) -> int:
+    """Write an ONNX file through a backend's own exporter, or directly."""
+    from netspec.exports.export import UnavailableError, export_graph
+    from netspec.exports.worker import WorkerError
+
+    job, path = _onnx(args)
+    tensors = weights(job.graph, args)
+    try:
+        with lowering():
+            export_graph(job.graph, job.source, tensors, path, backend=args.backend)
+    except UnavailableError as error:
+        extra = f"pip install 'netspec-compiler[{args.backend}]'"
+        raise CommandError(f"{error}: {extra}") from None
+    except WorkerError as error:
+        raise CommandError(f"the export through {args.backend} failed: {error}") from None
+    print(path)
+    return 0
+
+
+def _build_onnx(args: argparse.Namespace) -> int:
+    from netspec.backends.onnx import write
+
+    job, path = _onnx(args)
+    tensors = weights(job.graph, args)
+    with staged(path.parent) as folder, lowering():
+        write(job.graph, tensors, folder / path.name)
+    print(path)
+    return 0
+
+
+def _onnx(args: argparse.Namespace) -> tuple[Job, Path]:
+    if args.output == "-":
+        raise UsageError("an ONNX file is not text to print; name a file or a directory")
+    job = load_job(args.spec, args)
+    return job, target(args.output, f"{job.graph.name}.onnx")
+
+
+def _save(tensors: dict[str, NDArray[np.generic]], path: Path) -> None:
+    from safetensors.numpy import save_file
+
+    save_file(tensors, path)

@@ -1,0 +1,404 @@
+"""The command line: what it prints, which files it leaves, and its exit codes."""
+
+from __future__ import annotations
+
+import errno
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+import netspec
+from netspec.cli import main
+
+GOOD = "netspec: 1\nname: good\ninputs: {x: [3, 8, 8]}\nbody: [{conv: {out: 4, kernel: 3}}, relu]\n"
+BAD = GOOD.replace("relu", "reluu").replace("good", "bad")
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def good(tmp_path: Path) -> Path:
+    path = tmp_path / "good.yaml"
+    path.write_text(GOOD, encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def bad(tmp_path: Path) -> Path:
+    path = tmp_path / "bad.yaml"
+    path.write_text(BAD, encoding="utf-8")
+    return path
+
+
+def files(folder: Path) -> set[str]:
+    """Every file below a folder, hidden ones too."""
+    return {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
+
+
+# -- list, check, show, schema
+
+
+def test_list_names_each_model_with_its_file(capsys: Capture) -> None:
+    assert main(["list"]) == 0
+    rows = dict(line.split() for line in capsys.readouterr().out.splitlines())
+    assert rows["resnet50"] == "resnet.yaml"
+    assert rows["squeezenet_cifar10"] == "squeezenet_cifar10.yaml"
+    assert "common" not in rows
+
+
+def test_check_says_ok_with_shapes_and_parameters(capsys: Capture) -> None:
+    assert main(["check", "lenet5"]) == 0
+    out, err = capsys.readouterr()
+    # 61,706 is known; 416,520 is 28*28*6*25 + 10*10*16*150 + 400*120 + 120*84 + 84*10.
+    assert out == "lenet5: ok, image 1x32x32 -> output 10, 61,706 parameters, 416,520 MACs\n"
+    assert err == ""
+
+
+def test_check_goes_on_after_a_bad_spec(good: Path, bad: Path, capsys: Capture) -> None:
+    assert main(["check", str(bad), str(good)]) == 1
+    out, err = capsys.readouterr()
+    assert out.startswith("good: ok, x 3x8x8 -> output 4x6x6, 112 parameters")
+    assert f"{bad}:4:" in err
+    assert "did you mean `relu`?" in err
+    assert "bad: ok" not in out
+
+
+def test_an_unknown_spec_outranks_a_bad_one(good: Path, bad: Path, capsys: Capture) -> None:
+    assert main(["check", "resnet5", str(bad), str(good)]) == 2
+    out, err = capsys.readouterr()
+    assert "no spec named 'resnet5'" in err
+    assert "good: ok" in out
+
+
+def test_a_family_file_stands_for_its_variants(capsys: Capture) -> None:
+    folder = Path(netspec.__file__).parent.parent / "specs"
+    assert main(["check", str(folder / "mnasnet.yaml")]) == 0
+    names = [line.partition(":")[0] for line in capsys.readouterr().out.splitlines()]
+    assert names == ["mnasnet0_5", "mnasnet0_75", "mnasnet1_0", "mnasnet1_3"]
+    assert main(["check", f"{folder / 'mnasnet.yaml'}::mnasnet1_3"]) == 0
+    assert capsys.readouterr().out.startswith("mnasnet1_3: ok")
+
+
+def test_a_warning_is_no_failure(tmp_path: Path, capsys: Capture) -> None:
+    path = tmp_path / "unused.yaml"
+    path.write_text(GOOD.replace("inputs", "params: {width: 3}\ninputs"), encoding="utf-8")
+    assert main(["check", str(path)]) == 0
+    out, err = capsys.readouterr()
+    assert "good: ok" in out
+    assert "warning[" in err
+
+
+def test_set_and_input_reach_the_spec(capsys: Capture) -> None:
+    arguments = ["check", "resnet18", "--set", "num_classes=7", "--set", "layers=[1, 1, 1, 1]"]
+    assert main([*arguments, "--input", "image=3,65,33"]) == 0
+    assert "image 3x65x33 -> output 7," in capsys.readouterr().out
+
+
+def test_set_takes_numbers_as_yaml_1_2_has_them(capsys: Capture) -> None:
+    assert main(["show", "squeezenet1_1", "--set", "dropout=1e-1"]) == 0
+    assert "rate 0.1" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["check", "resnet18", "--set", "num_clases=3"], "did you mean `num_classes`?"),
+        (["check", "resnet18", "--set", "num_classes=abc"], "must be an int"),
+        (["check", "resnet18", "--set", "num_classes"], "--set takes NAME=VALUE"),
+        (["check", "resnet18", "--set", "num_classes="], "--set takes NAME=VALUE"),
+        (["check", "resnet18", "--set", "layers=[1"], "is not YAML"),
+        (["check", "resnet18", "--input", "img=3,8,8"], "no input 'img'"),
+        (["check", "resnet18", "--input", "image=3,8"], "takes 3 sizes"),
+        (["check", "resnet18", "--input", "image=3,8,x"], "--input takes NAME=SIZES"),
+        (["check", "resnet18", "--input", "image=3,0,8"], "at least 1"),
+        (["check", "nowhere.yaml"], "no file 'nowhere.yaml'"),
+        (["show", "common"], "no spec named 'common'"),
+        (["build", "lenet5", "--backend", "onnx", "-o", "x.py"], "x.py is a .py file"),
+        (["build", "lenet5", "--backend", "torch", "-o", "x.onnx"], "x.onnx is a .onnx file"),
+        (["build", "lenet5", "--backend", "onnx", "-o", "-"], "not text to print"),
+        (["build", "lenet5", "--backend", "onnx", "--weights", "no.safetensors"], "no weight file"),
+        (["export", "lenet5", "--backend", "onnx", "-o", "-"], "not text to print"),
+        (["verify", "lenet5", "--runtime", "tpu"], "no runtime 'tpu'"),
+        (["verify", "lenet5", "--model", "no.onnx"], "no model 'no.onnx'"),
+        (["verify", "lenet5", "resnet18", "--weights", "w"], "--weights is for one spec"),
+    ],
+)
+def test_a_wrong_command_exits_with_2(
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Capture,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert message in err
+    assert out == ""
+    assert files(tmp_path) == set()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["frobnicate"],
+        ["build", "lenet5"],
+        ["build", "lenet5", "--backend", "caffe"],
+        ["build", "lenet5", "--backend", "torch", "--seed", "-1"],
+        ["build", "lenet5", "--backend", "torch", "--seed", "1", "--weights", "w.safetensors"],
+        ["export", "lenet5"],
+        ["verify"],
+    ],
+)
+def test_what_argparse_refuses_exits_with_2(arguments: list[str], capsys: Capture) -> None:
+    with pytest.raises(SystemExit) as refused:
+        main(arguments)
+    assert refused.value.code == 2
+    assert "usage:" in capsys.readouterr().err
+
+
+def test_show_has_a_row_for_each_node_and_totals(capsys: Capture) -> None:
+    assert main(["show", "lenet5"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    row = " ".join(lines[2].split())
+    assert row == "conv1 conv out 6, kernel 5 6x28x28 156 117,600"
+    assert len(lines) == 2 + 12 + 2
+    assert "61,706 parameters" in lines[-1]
+
+
+def test_show_tells_what_only_training_computes(capsys: Capture) -> None:
+    assert main(["show", "googlenet"]) == 0
+    rows = [line for line in capsys.readouterr().out.splitlines() if line.endswith("training")]
+    assert {row.split(".")[0] for row in rows} == {"aux1", "aux2"}
+
+
+def test_schema_accepts_the_zoo(capsys: Capture) -> None:
+    import jsonschema
+    import yaml
+
+    assert main(["schema"]) == 0
+    schema = json.loads(capsys.readouterr().out)
+    jsonschema.Draft202012Validator.check_schema(schema)
+    spec = yaml.safe_load(GOOD)
+    jsonschema.validate(spec, schema)
+    spec["body"][0]["conv"]["kernle"] = 3
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(spec, schema)
+
+
+# -- build and export
+
+
+def test_build_onnx_writes_one_file_that_runs(tmp_path: Path, capsys: Capture) -> None:
+    import onnxruntime
+
+    arguments = ["build", "lenet5", "--backend", "onnx", "-o", str(tmp_path / "new" / "folder")]
+    assert main([*arguments, "--input", "image=1,32,32"]) == 0
+    assert files(tmp_path) == {"new/folder/lenet5.onnx"}
+    path = tmp_path / "new" / "folder" / "lenet5.onnx"
+    assert capsys.readouterr().out == f"{path}\n"
+    session = onnxruntime.InferenceSession(path)
+    (logits,) = session.run(None, {"image": np.ones((3, 1, 32, 32), np.float32)})
+    assert logits.shape == (3, 10)
+
+
+@pytest.mark.parametrize("backend", ["torch", "keras"])
+def test_build_writes_source_and_weights(backend: str, tmp_path: Path) -> None:
+    assert main(["build", "lenet5", "--backend", backend, "-o", str(tmp_path)]) == 0
+    assert files(tmp_path) == {f"lenet5_{backend}.py", "lenet5.safetensors"}
+    weights = load_file(tmp_path / "lenet5.safetensors")
+    graph = netspec.load("lenet5")
+    assert {k: v.shape for k, v in weights.items()} == {w.key: w.shape for w in graph.weights}
+    source = (tmp_path / f"lenet5_{backend}.py").read_text(encoding="utf-8")
+    assert "def build_model" in source
+    assert "def load_weights" in source
+    assert "import netspec" not in source
+    assert "from netspec" not in source
+
+
+def test_a_path_with_an_ending_names_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "net.py"
+    assert main(["build", "lenet5", "--backend", "torch", "-o", str(path)]) == 0
+    assert files(tmp_path) == {"net.py", "lenet5.safetensors"}
+
+
+def test_a_dash_prints_the_source_and_writes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["build", "lenet5", "--backend", "torch", "-o", "-"]) == 0
+    assert "def build_model" in capsys.readouterr().out
+    assert files(tmp_path) == set()
+
+
+def test_the_seed_decides_the_weights(tmp_path: Path) -> None:
+    for folder, seed in (("a", "0"), ("b", "0"), ("c", "1")):
+        arguments = ["build", "lenet5", "--backend", "torch", "-o", str(tmp_path / folder)]
+        assert main([*arguments, "--seed", seed]) == 0
+    a, b, c = (load_file(tmp_path / f / "lenet5.safetensors")["conv1.weight"] for f in "abc")
+    assert np.array_equal(a, b)
+    assert not np.array_equal(a, c)
+
+
+def test_given_weights_are_the_weights(tmp_path: Path) -> None:
+    given = {w.key: np.full(w.shape, 0.5, w.dtype) for w in netspec.load("lenet5").weights}
+    save_file(given, tmp_path / "mine.safetensors")
+    arguments = ["build", "lenet5", "--backend", "torch", "-o", str(tmp_path / "out")]
+    assert main([*arguments, "--weights", str(tmp_path / "mine.safetensors")]) == 0
+    written = load_file(tmp_path / "out" / "lenet5.safetensors")
+    assert set(written) == set(given)
+    assert all((tensor == 0.5).all() for tensor in written.values())
+
+
+@pytest.mark.parametrize("backend", ["torch", "onnx"])
+def test_anothers_weights_are_refused_and_nothing_is_written(
+    backend: str, tmp_path: Path, capsys: Capture
+) -> None:
+    weights = tmp_path / "w.safetensors"
+    save_file({"conv1.weight": np.zeros((6, 3, 5, 5), np.float32), "odd": np.zeros(1)}, weights)
+    arguments = ["build", "lenet5", "--backend", backend, "-o", str(tmp_path / "out")]
+    assert main([*arguments, "--weights", str(weights)]) == 1
+    err = capsys.readouterr().err
+    assert "conv1.weight" in err
+    assert "odd" in err
+    assert "conv1.bias" in err
+    assert files(tmp_path) == {"w.safetensors"}
+
+
+def test_a_weight_file_that_is_none_is_refused(tmp_path: Path, capsys: Capture) -> None:
+    weights = tmp_path / "w.safetensors"
+    weights.write_bytes(b"not safetensors at all")
+    arguments = ["build", "lenet5", "--backend", "torch", "-o", str(tmp_path / "out")]
+    assert main([*arguments, "--weights", str(weights)]) == 1
+    assert "w.safetensors" in capsys.readouterr().err
+    assert files(tmp_path) == {"w.safetensors"}
+
+
+def test_a_bad_spec_leaves_no_file(bad: Path, tmp_path: Path, capsys: Capture) -> None:
+    out = tmp_path / "out"
+    assert main(["build", str(bad), "--backend", "torch", "-o", str(out)]) == 1
+    assert "unknown" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_a_failure_while_writing_leaves_the_old_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    (tmp_path / "lenet5_torch.py").write_text("old", encoding="utf-8")
+
+    def full(*unused: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("netspec.commands.produce._save", full)
+    assert main(["build", "lenet5", "--backend", "torch", "-o", str(tmp_path)]) == 1
+    assert capsys.readouterr().err == "netspec: error: No space left on device\n"
+    assert files(tmp_path) == {"lenet5_torch.py"}
+    assert (tmp_path / "lenet5_torch.py").read_text(encoding="utf-8") == "old"
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path, capsys: Capture) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    arguments = ["build", "lenet5", "--backend", "onnx", "-o", str(tmp_path / "file" / "out")]
+    assert main(arguments) == 1
+    err = capsys.readouterr().err
+    assert str(tmp_path / "file") in err
+    assert "Traceback" not in err
+    assert files(tmp_path) == {"file"}
+
+
+def test_a_missing_package_names_the_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    for name in [n for n in sys.modules if n.startswith("netspec.backends.onnx")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    assert main(["build", "lenet5", "--backend", "onnx", "-o", str(tmp_path)]) == 1
+    err = capsys.readouterr().err
+    assert err == "netspec: error: onnx is not installed: pip install 'netspec-compiler[onnx]'\n"
+    assert files(tmp_path) == set()
+
+
+def test_export_writes_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "net.onnx"
+    assert main(["export", "lenet5", "--backend", "onnx", "-o", str(path)]) == 0
+    assert files(tmp_path) == {"deep/net.onnx"}
+
+
+# -- verify
+
+
+def test_verify_measures_and_writes_json(tmp_path: Path, capsys: Capture) -> None:
+    path = tmp_path / "report.json"
+    arguments = ["verify", "lenet5", "--backend", "onnx", "--runtime", "onnxruntime"]
+    assert main([*arguments, "--json", str(path)]) == 0
+    assert "agreed" in capsys.readouterr().out
+    data = json.loads(path.read_text(encoding="utf-8"))
+    assert data["agreed"] is True
+    assert [report["spec"] for report in data["reports"]] == ["lenet5"]
+
+
+def test_verify_fails_on_a_model_with_other_weights(tmp_path: Path, capsys: Capture) -> None:
+    assert main(["build", "lenet5", "--backend", "onnx", "-o", str(tmp_path)]) == 0
+    arguments = ["build", "lenet5", "--backend", "torch", "--seed", "1", "-o", str(tmp_path)]
+    assert main(arguments) == 0
+    arguments = ["verify", "lenet5", "--weights", str(tmp_path / "lenet5.safetensors")]
+    assert main([*arguments, "--model", str(tmp_path / "lenet5.onnx")]) == 1
+    assert "disagreed" in capsys.readouterr().out
+
+
+# -- as a process
+
+
+def run(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "netspec", *arguments]
+    return subprocess.run(command, text=True, stderr=subprocess.PIPE, check=False, **options)
+
+
+def test_a_reader_that_leaves_is_no_error() -> None:
+    command = f"'{sys.executable}' -m netspec show resnet152 | head -n 1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("path ")
+    assert done.stderr == ""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, which Linux has")
+def test_a_full_disk_is_one_line() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = run("show", "lenet5", stdout=full)
+    assert done.returncode == 1
+    assert done.stderr == "netspec: error: No space left on device\n"
+
+
+def test_an_interrupt_exits_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*unused: Any) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("netspec.commands.inspect.names", interrupted)
+    assert main(["list"]) == 130
+
+
+def test_check_imports_neither_numpy_nor_a_framework() -> None:
+    script = (
+        "import sys; from netspec.cli import main; main(['check', 'resnet50']);"
+        "print(*{m.split('.')[0] for m in sys.modules})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, check=True
+    )
+    loaded = set(done.stdout.splitlines()[-1].split())
+    assert "netspec" in loaded
+    assert loaded & {"numpy", "torch", "tensorflow", "keras", "onnx", "onnxruntime"} == set()
+
+
+def test_the_version(capsys: Capture) -> None:
+    with pytest.raises(SystemExit) as done:
+        main(["--version"])
+    assert done.value.code == 0
+    assert capsys.readouterr().out == f"netspec {netspec.__version__}\n"
