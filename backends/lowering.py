@@ -33,6 +33,9 @@ class Site(Protocol):
     def known(self, attribute: str) -> Any:
         """The attribute's normalised value where all copies agree and no name is in it, else None."""
 
+    def values(self, attribute: str) -> list[Any]:
+        """The attribute's normalised values in the copies, as far as it is sure to have them."""
+
     def is_default(self, attribute: str) -> bool:
         """Whether the attribute is known to equal the op's default."""
 

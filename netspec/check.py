@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from netspec.diagnostics import Findings, Note, Span
 from netspec.explain import suggestion
-from netspec.formula import free
+from netspec.formula import free, loop_names
 from netspec.ops import Op
 from netspec.syntax import (
     Arg,
@@ -360,6 +360,10 @@ class _Checker:
     def value(self, value: Value, names: set[str]) -> None:
         match value:
             case Formula(expr):
+                for loop in loop_names(expr):
+                    if loop in names:
+                        message = f"the loop name `{loop}` already stands for something here"
+                        self.findings.error("bad-name", message, value.span, "choose another name")
                 for name in free(expr):
                     if not hasattr(name, "name"):
                         continue

@@ -170,9 +170,9 @@ def _seed(text: str) -> int:
 
 
 def _backend(name: str) -> str:
-    from importlib.metadata import entry_points
+    from netspec.compiler import backend_names
 
-    known = sorted({entry.name for entry in entry_points(group="netspec.backends")})
+    known = backend_names()
     if name not in known:
         raise argparse.ArgumentTypeError(f"no backend {name!r}: there are {', '.join(known)}")
     return name

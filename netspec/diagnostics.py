@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 EXCERPT_WIDTH = 160
+MESSAGE_LIMIT = 300  # characters: messages quote what the spec says
+FINDINGS_LIMIT = 100
 
 CODES = {
     "bad-formula": "a formula is malformed, or its names, types or sizes are wrong",
@@ -139,7 +141,12 @@ class Findings:
     def _add(self, found: Diagnostic) -> None:
         # Copies of a block repeat a mistake with other provenance: one report is enough.
         place = found.span and (found.span.source.name, found.span.line, found.span.column)
+        if len(found.message) > MESSAGE_LIMIT:
+            found = replace(found, message=found.message[: MESSAGE_LIMIT - 3] + "...")
         key = (found.code, found.message, place)
+        full = len(self.diagnostics) >= FINDINGS_LIMIT
+        if full and (found.severity != "error" or self.failed):
+            return
         if key not in self._seen:
             self._seen.add(key)
             self.diagnostics.append(found)

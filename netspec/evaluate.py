@@ -52,7 +52,7 @@ class Unknown:
 UNKNOWN = Unknown()
 
 
-class UnknownValue(Exception):
+class UnknownValue(Exception):  # noqa: N818 - a signal, not a mistake
     """A formula depends on something already reported."""
 
 

@@ -10,7 +10,6 @@ from netspec.diagnostics import Findings, Span
 from netspec.reader import Mapping, Scalar, Sequence, YamlNode, plain
 from netspec.schema import make_schema
 
-
 LISTED = 16  # names in a hint
 
 

@@ -7,6 +7,8 @@ error with its place in the text.
 from __future__ import annotations
 
 import _ast
+import keyword
+import re
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -28,7 +30,8 @@ FUNCTIONS = (
     "make_divisible",
 )
 SHAPE_NAMES = ("channels", "length", "depth", "height", "width")
-RESERVED = frozenset((*FUNCTIONS, "input", "true", "false"))
+WORDS = ("and", "or", "not", "if", "else", "for", "in")
+RESERVED = frozenset((*FUNCTIONS, *WORDS, "input", "true", "false"))
 
 _BINARY = {
     _ast.Add: "+",
@@ -170,6 +173,7 @@ def parse(text: str) -> Expr:
         if bad in stripped:
             at = text.index(bad)
             raise FormulaError(f"{word} is not part of formulas", at, at + 1)
+    stripped = _spelt(stripped)
     try:
         tree = compile(stripped, "<formula>", "eval", 0x400)  # PyCF_ONLY_AST
     except SyntaxError as error:
@@ -180,6 +184,31 @@ def parse(text: str) -> Expr:
         raise FormulaError("not a formula") from None
     assert isinstance(tree, _ast.Expression)
     return _Converter(stripped, lead).expr(tree.body, 0)
+
+
+_KEYWORDS = frozenset(keyword.kwlist) - {*WORDS, "True", "False", "None"}
+
+
+def _spelt(text: str) -> str:
+    """The text with Python's keywords made plain names of the same length.
+
+    A spec may have a parameter named `lambda`. Its first letter becomes a rune, which `_unspelt`
+    takes back.
+    """
+
+    def rune(match: re.Match[str]) -> str:
+        word = match[0]
+        if word in _KEYWORDS:
+            return chr(0x16A0 + ord(word[0]) - ord("a")) + word[1:]
+        return word
+
+    return re.sub(r"'[^']*'|\"[^\"]*\"|\w+", rune, text)
+
+
+def _unspelt(name: str) -> str:
+    if 0x16A0 <= ord(name[0]) < 0x16A0 + 26:
+        return chr(ord(name[0]) - 0x16A0 + ord("a")) + name[1:]
+    return name
 
 
 def names(expr: Expr) -> frozenset[str]:
@@ -194,23 +223,34 @@ def free(expr: Expr, bound: frozenset[str] = frozenset()) -> tuple[Name | InputS
             return () if name in bound else (expr,)
         case InputShape():
             return (expr,)
-        case Unary(_, operand):
-            parts: tuple[Expr | None, ...] = (operand,)
-        case Binary(_, left, right):
-            parts = (left, right)
-        case Choice(condition, yes, no):
-            parts = (yes, condition, no)
-        case ListOf(items) | Call(_, items):
-            parts = items
-        case Index(of, index):
-            parts = (of, index)
-        case Slice(of, first, last):
-            parts = (of, first, last)
         case Each(item, name, of):
-            return free(of, bound) + free(item, bound | {name})
-        case _:
-            return ()
-    return tuple(n for part in parts if part is not None for n in free(part, bound))
+            return free(item, bound | {name}) + free(of, bound)
+    return tuple(n for part in _parts(expr) for n in free(part, bound))
+
+
+def loop_names(expr: Expr) -> tuple[str, ...]:
+    """The names that the lists `[item for name in list]` of a formula define."""
+    own = (expr.name,) if isinstance(expr, Each) else ()
+    return own + tuple(name for part in _parts(expr) for name in loop_names(part))
+
+
+def _parts(expr: Expr) -> tuple[Expr, ...]:
+    match expr:
+        case Unary(_, operand):
+            return (operand,)
+        case Binary(_, left, right):
+            return (left, right)
+        case Choice(condition, yes, no):
+            return (yes, condition, no)
+        case ListOf(items) | Call(_, items):
+            return items
+        case Index(of, index):
+            return (of, index)
+        case Slice(of, first, last):
+            return tuple(part for part in (of, first, last) if part is not None)
+        case Each(item, _, of):
+            return (item, of)
+    return ()
 
 
 class _Converter:
@@ -262,7 +302,7 @@ class _Converter:
             raise self.wrong(node, f"`{node.id}` is a function: write `{node.id}(...)`")
         if node.id == "input":
             raise self.wrong(node, "`input` is not a number", "write `input.channels`")
-        return Name(node.id, *self.place(node))
+        return Name(_unspelt(node.id), *self.place(node))
 
     def Attribute(self, node: _ast.Attribute, depth: int) -> Expr:  # noqa: N802
         if not (isinstance(node.value, _ast.Name) and node.value.id == "input"):
@@ -304,7 +344,9 @@ class _Converter:
             operator = _COMPARE.get(type(op))
             if operator is None:
                 known = " ".join(_COMPARE.values())
-                raise self.wrong(node, "this comparison is not part of formulas", f"there are {known}")
+                raise self.wrong(
+                    node, "this comparison is not part of formulas", f"there are {known}"
+                )
             step = Binary(operator, operands[i], operands[i + 1], *self.place(node))
             result = Binary("and", result, step, *self.place(node)) if result else step
         assert result is not None
@@ -333,7 +375,9 @@ class _Converter:
             raise self.wrong(node, "a list is written `[item for name in list]`")
         if loop.target.id in RESERVED:
             raise self.wrong(loop.target, f"`{loop.target.id}` is reserved")
-        return Each(self.expr(node.elt, depth), loop.target.id, self.expr(loop.iter, depth))
+        return Each(
+            self.expr(node.elt, depth), _unspelt(loop.target.id), self.expr(loop.iter, depth)
+        )
 
     def Call(self, node: _ast.Call, depth: int) -> Expr:  # noqa: N802
         name = node.func.id if isinstance(node.func, _ast.Name) else None

@@ -197,11 +197,7 @@ class Parser:
         from_ = self.reference(modifiers["from"]) if "from" in modifiers else None
         when = self.condition(modifiers["when"]) if "when" in modifiers else None
         repeat = self.repeat(modifiers["repeat"]) if "repeat" in modifiers else None
-        call: Call
-        if len(calls) == 1:
-            call = self.call(*calls[0])
-        else:
-            call = self._not_one_call(node, calls)
+        call = self.call(*calls[0]) if len(calls) == 1 else self._not_one_call(node, calls)
         if isinstance(from_, Broken):
             call, from_ = from_, None
         if isinstance(repeat, Broken):
@@ -300,7 +296,8 @@ class Parser:
         as_ = node.get("as")
         wanted = as_.items if isinstance(as_, Sequence) else [as_] if as_ is not None else []
         names = [n for n in wanted if isinstance(n, Scalar)]
-        if not all([self.identifier(n, "a row") for n in names]):
+        good = [self.identifier(n, "a row") for n in names]  # every bad one is reported
+        if not all(good):
             return Broken(node.span)
         texts = tuple(n.text for n in names)
         if len({name, *texts}) != len(texts) + 1:

@@ -20,6 +20,7 @@ _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _BOOLS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _NULLS = ("null", "Null", "NULL", "~")
 _NOT_NUMBERS = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+_NOT_PRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _OPEN = {"(": ")", "[": "]", "{": "}"}
 # Plain text that YAML ended at a bracket or `: `, at the place of its error.
 _CUT_FORMULA = re.compile(r"(?:^|[\s,\[{])(=[^,\[\]{}\"'#]*?)([\[{]|:)$")
@@ -82,9 +83,11 @@ def read(source: SourceText, findings: Findings) -> YamlNode | None:
     composer = _Composer(source, findings)
     try:
         return composer.document()
-    except yaml.reader.ReaderError as error:
-        span = composer.at(source.text, error.position)
-        findings.error("yaml", f"a character that YAML does not allow: {error.reason}", span)
+    except yaml.reader.ReaderError:  # its own position counts bytes
+        bad = _NOT_PRINTABLE.search(source.text)
+        span = composer.at(source.text, bad.start()) if bad else None
+        word = f" (U+{ord(bad[0]):04X})" if bad else ""
+        findings.error("yaml", f"a character that YAML does not allow{word}", span)
     except yaml.MarkedYAMLError as error:
         composer.explain(error)
     except _Refused:
@@ -101,7 +104,7 @@ def plain(node: YamlNode) -> Any:
     return {key.text: plain(value) for key, value in node.entries}
 
 
-class _Refused(Exception):
+class _Refused(Exception):  # noqa: N818 - it ends the reading, nobody sees it
     """Reading cannot go on; the finding is already made."""
 
 
@@ -362,11 +365,13 @@ class _Composer:
         before = line[: mark.column + 1]
         cut = _CUT_FORMULA.search(before) or _CUT_NAME.search(before)
         start, end = (cut.start(1), cut.end()) if cut else (0, 0)
-        where = f"at `{line[end - 1]}`" if cut else "before its brackets close"
+        where = f"at `{line[end - 1]}`" if cut else "at a bracket or comma inside it"
         for begin in re.finditer(r"(?:^|[\s,\[{])(=[^=])", line[: mark.column]) if not cut else ():
-            piece = line[begin.start(1) : mark.column]
-            if _balance(piece) > 0 and ": " not in piece:
-                start, end = begin.start(1), mark.column
+            piece = _extent(line[begin.start(1) :])
+            inside = begin.start(1) + len(piece) > mark.column
+            inside = inside and ": " not in re.split(r"[\[({]", piece)[0]
+            if inside and any(bracket in piece for bracket in _OPEN):
+                start, end = begin.start(1), begin.start(1) + len(piece)
         if end == 0:
             return False
         word = "formula" if line[start] == "=" else "name"

@@ -23,7 +23,6 @@ from netspec.syntax import (
     Arg,
     Block,
     Body,
-    Broken,
     Data,
     Formula,
     Group,
@@ -42,7 +41,7 @@ from netspec.syntax import Value as ValueSyntax
 from netspec.types import TensorType
 from netspec.values import KindName, ValueProblem, attribute_value, param_value
 
-NODE_LIMIT = 300_000
+NODE_LIMIT = 200_000
 NEST_LIMIT = 48
 SIZE_LIMIT = 2**40  # elements of one tensor
 
@@ -85,7 +84,7 @@ class Frame:
         return Frame(env, self.received, self.blocks, self.depth, self.trail)
 
 
-class Failed(Exception):
+class Failed(Exception):  # noqa: N818 - a signal: the mistake is reported
     """This node cannot be resolved; the reason is reported."""
 
 
@@ -144,7 +143,8 @@ class _Resolver:
         elif len(inputs) < max(len(model.inputs), 1):
             frame = Frame(env, UNKNOWN, model.blocks, 0)
         for default in model.defaults:
-            values = {a.name: (self.argument(a, frame), a) for a in default.args}
+            known = Op.registry[default.kind].attributes  # the schema reports others
+            values = {a.name: (self.argument(a, frame), a) for a in default.args if a.name in known}
             self.defaults[default.kind] = values
         start = frame.received
         body = self.body(model.body, scope, frame, start, "")
@@ -201,9 +201,9 @@ class _Resolver:
         return env
 
     def _how_to_set(self, param: ParamDecl) -> str:
-        variants = [v.name for v in self.model.variants if any(a.name == param.name for a in v.sets)]
-        if variants:
-            return f"a variant sets it: {', '.join(variants[:12])}"
+        setters = [v for v in self.model.variants if any(a.name == param.name for a in v.sets)]
+        if setters:
+            return f"a variant sets it: {', '.join(v.name for v in setters[:12])}"
         return f"set it (`--set {param.name}=...`), or give it a default"
 
     def lets(self, owner: Model | Block, env: dict[str, Any], frame: Frame | None = None) -> None:
@@ -367,7 +367,7 @@ class _Resolver:
         return "".join(texts)
 
     def lookup(self, ref: Template, scope: Scope, frame: Frame) -> Binding:
-        """What a reference stands for: earlier siblings first, then outwards to the block's edge."""
+        """What a reference stands for: earlier siblings, then outwards to the block's edge."""
         text = self.expand(ref, frame)
         first, *rest = text.split(".")
         if first == "input":
@@ -681,9 +681,7 @@ class _Resolver:
         scope.numbers += 1
         return str(number)
 
-    def free(
-        self, name: str, node: NodeSyntax, scope: Scope, frame: Frame, index: int
-    ) -> None:
+    def free(self, name: str, node: NodeSyntax, scope: Scope, frame: Frame, index: int) -> None:
         """Refuse a name that is taken; copies of what adds no path may name one value anew."""
         adds_path = isinstance(node.call, KindCall) or (
             isinstance(node.call, Group) and not node.call.inline

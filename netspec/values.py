@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-class ValueProblem(Exception):
+class ValueProblem(Exception):  # noqa: N818 - becomes a finding
     """A value is not what its place takes."""
 
     def __init__(self, message: str, hint: str | None = None) -> None:

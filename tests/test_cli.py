@@ -296,7 +296,7 @@ def test_a_failure_while_writing_leaves_the_old_files(
     def full(*unused: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("netspec.commands.produce._save", full)
+    monkeypatch.setattr("netspec.compiler.save_weights", full)
     assert main(["build", "lenet5", "--backend", "torch", "-o", str(tmp_path)]) == 1
     assert capsys.readouterr().err == "netspec: error: No space left on device\n"
     assert files(tmp_path) == {"lenet5_torch.py"}

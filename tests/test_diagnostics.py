@@ -71,15 +71,18 @@ def test_every_code_is_used_and_listed() -> None:
     used: set[str] = set()
     for path in PACKAGE.rglob("*.py"):
         text = path.read_text()
-        used |= set(re.findall(r'(?:\berror|_error|_refuse|warning|Diagnostic)\(\s*"([a-z-]+)"', text))
-        used |= {c for line in re.findall(r'\bcode = (.*)', text) for c in re.findall(r'"([a-z-]+)"', line)}
+        called = r'(?:\berror|_error|_refuse|warning)\(\s*"([a-z-]+)"'
+        used |= set(re.findall(called, text))
+        for line in re.findall(r"\bcode = (.*)", text):
+            used |= set(re.findall(r'"([a-z-]+)"', line))
     assert used == set(CODES)
 
 
 def test_every_code_is_shown_by_a_case_or_is_about_size() -> None:
-    shown = {c for p in FOLDER.glob("*.txt") for c in re.findall(r"\[([a-z-]+)\]: ", p.read_text())}
-    untold = set(CODES) - shown
-    assert untold <= {"too-large", "too-deep", "no-output"}  # tests/test_hostile.py, test_language.py
+    texts = "".join(path.read_text() for path in FOLDER.glob("*.txt"))
+    untold = set(CODES) - set(re.findall(r"\[([a-z-]+)\]: ", texts))
+    # These are in tests/test_hostile.py and tests/test_language.py.
+    assert untold <= {"too-large", "too-deep", "no-output"}
 
 
 def test_independent_errors_come_in_one_run() -> None:
@@ -115,8 +118,10 @@ def test_rendering() -> None:
 
 def test_long_lines_are_cut_around_the_place() -> None:
     text = "a" * 500 + "X" + "b" * 500
-    (_, _, line, caret) = Diagnostic(
-        "yaml", "m", Span(SourceText.of("f", text), 1, 501, 1, 502), None
-    ).render().splitlines()
+    (_, _, line, caret) = (
+        Diagnostic("yaml", "m", Span(SourceText.of("f", text), 1, 501, 1, 502), None)
+        .render()
+        .splitlines()
+    )
     assert len(line) < 200
     assert line[caret.index("^")] == "X"

@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -78,17 +79,17 @@ print(json.dumps(result))
 
 
 @pytest.fixture(scope="module")
-def torchvision_models() -> dict[str, dict[str, list[list[object]]]]:
+def torchvision_models() -> dict[str, dict[str, Any]]:
     """torchvision's state dicts as keys, shapes and dtypes, from a process of its own."""
     command = [sys.executable, "-W", "ignore", "-c", STATE, *NAMES]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    found: dict[str, dict[str, list[list[object]]]] = json.loads(done.stdout)
+    found: dict[str, dict[str, Any]] = json.loads(done.stdout)
     return found
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in OURS])
 def test_keys_shapes_and_order_are_torchvisions(
-    name: str, torchvision_models: dict[str, dict[str, list[list[object]]]]
+    name: str, torchvision_models: dict[str, dict[str, Any]]
 ) -> None:
     theirs = torchvision_models[name]
     graph = netspec.load(name)
@@ -168,8 +169,10 @@ print(json.dumps(result))
 """
 
 
-SMALL = ("squeezenet1_1", "resnet18", "densenet121", "mobilenet_v2", "mnasnet0_5")
-SMALL += ("shufflenet_v2_x0_5", "efficientnet_b0", "mc3_18", "googlenet")
+SMALL = [
+    *("squeezenet1_1", "resnet18", "densenet121", "mobilenet_v2", "mnasnet0_5"),
+    *("shufflenet_v2_x0_5", "efficientnet_b0", "mc3_18", "googlenet"),
+]
 
 
 def test_initial_values_have_torchvisions_moments() -> None:
@@ -196,3 +199,83 @@ def test_initial_values_have_torchvisions_moments() -> None:
             ):
                 wrong.append((name, key, moments, (mean, deviation, largest)))
     assert wrong == []
+
+
+# Both in float64 on the same randomised weights: how far our reference is from torchvision, and
+# how far two inputs are from each other, in units of the largest logit.
+COMPARE = """
+import json, sys
+import numpy as np, torch, torchvision
+import netspec
+from netspec.reference import run
+torch.manual_seed(0)
+torch.set_num_threads(1)
+result = {}
+for text in sys.argv[1:]:
+    name, *shape = text.split(",")
+    shape = [int(n) for n in shape]
+    options = {"init_weights": True} if name in ("googlenet", "inception_v3") else {}
+    model = torchvision.models.get_model(name, weights=None, **options).double().eval()
+    for key, tensor in model.state_dict().items():
+        if "running_mean" in key or key.endswith("bias"):
+            tensor.normal_(0, 0.1)
+        elif "running_var" in key:
+            tensor.uniform_(0.5, 1.5)
+        elif tensor.ndim > 1:
+            torch.nn.init.kaiming_normal_(tensor)
+        elif key.endswith("weight"):
+            tensor.uniform_(0.5, 1.5)
+    x = torch.randn(2, *shape, dtype=torch.float64)
+    with torch.no_grad():
+        theirs = model(x).numpy()
+    kind = {4: "video", 3: "image"}[len(shape)]
+    heads = {"aux_logits": False} if name == "inception_v3" else {}  # its head needs 299 pixels
+    graph = netspec.load(name, inputs={kind: shape}, **heads)
+    weights = {k: v.numpy() for k, v in model.state_dict().items()}
+    (ours,) = run(graph, weights, {kind: x.numpy()}).values()
+    scale = abs(theirs).max()
+    result[name] = [abs(ours - theirs).max() / scale, abs(theirs[0] - theirs[1]).max() / scale]
+print(json.dumps(result))
+"""
+
+
+SHAPES = {
+    "alexnet": "3,67,71",
+    "vgg11_bn": "3,32,33",
+    "squeezenet1_0": "3,45,39",
+    "squeezenet1_1": "3,45,39",
+    "resnet18": "3,45,39",
+    "resnext50_32x4d": "3,33,35",
+    "densenet121": "3,45,39",
+    "googlenet": "3,45,39",
+    "inception_v3": "3,75,79",
+    "mobilenet_v2": "3,45,39",
+    "mnasnet0_5": "3,45,39",
+    "shufflenet_v2_x0_5": "3,45,39",
+    "efficientnet_b0": "3,45,39",
+    "mc3_18": "3,3,17,19",
+}
+
+
+@pytest.fixture(scope="module")
+def comparisons() -> dict[str, tuple[float, float]]:
+    """By model: the distance of our reference to torchvision, and of two inputs' logits."""
+    command = [sys.executable, "-W", "ignore", "-c", COMPARE]
+    command += [f"{name},{shape}" for name, shape in SHAPES.items()]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    found: dict[str, tuple[float, float]] = json.loads(done.stdout)
+    return found
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_the_reference_computes_torchvisions_function(
+    name: str, comparisons: dict[str, tuple[float, float]]
+) -> None:
+    """In float64, at odd sizes, one model of each kind of structure.
+
+    The reference rounds epsilons to float32, as ONNX stores them: a batch norm's output moves by
+    at most 2^-24 eps / (2 var), 6e-11 here, and a hundred layers may add up.
+    """
+    difference, movement = comparisons[name]
+    assert movement > 0.01, "the logits hardly move with the input, so this compares nothing"
+    assert difference < 100 * 6e-11

@@ -313,9 +313,20 @@ class Builder:
             texts = {c.name for c in copies}
             if len(texts) == 1:
                 scope.names[copies[0].name] = (result, step, group)
+            else:
+                scope.hidden |= dict.fromkeys(texts, self.loop_of(context))
         elif copies[0].name:
             scope.names[copies[0].name] = (result, step, group)
         return result
+
+    def loop_of(self, context: Context) -> syntax.Node:
+        """The innermost loop that a context belongs to."""
+        at: Context | None = context
+        while at is not None:
+            if at.loop is not None:
+                return at.loop
+            at = at.outer
+        raise Split(context, list(range(len(context.envs))))
 
     def agreed_name(self, copies: Sequence[trace.CopyRun], context: Context) -> str:
         texts = [c.name for c in copies]
@@ -380,8 +391,7 @@ class Builder:
                 _, target, _ = self.entry(node.call.ref, context, scope)
                 if target is None:
                     raise LookupError("a shared node that is not there")
-                if target.result is not None:
-                    self.reads[-target.result.serial] = 1
+                self.routine.shared.add(id(target))
                 return ShareWhat(target, [c.path for c in copies]), None
         raise AssertionError(call)
 
@@ -557,9 +567,10 @@ class Builder:
             return before
 
         try:
-            return substitute(routine.export, name, shape)
+            made = substitute(routine.export, name, shape)
         except Unknown:
             return None
+        return made if free(made) else constant(evaluate(made, {}, None, self.steps))
 
     # -- loops ------------------------------------------------------------------------------
 

@@ -237,6 +237,7 @@ class Routine:
     frozen: set[str] = field(default_factory=set)  # names whose values shaped the code
     export: Expr | None = None
     received: list[TensorType] = field(default_factory=list)
+    shared: set[int] = field(default_factory=set)  # ids of steps that `share` applies again
     builder: Any = None
     names: Any = None  # set by the backend that writes it
     doc: str = ""

@@ -64,7 +64,8 @@ def planned(graph: Graph, emit: Callable[[Program], T]) -> T:
             program = planner.program()
             if planner.reads != decisions.reads:
                 decisions.reads = planner.reads
-                program = _Planner(graph, runs, decisions).program()
+                planner = _Planner(graph, runs, decisions)
+                program = planner.program()
             emitted = emit(program)
         except Unroll as unroll:
             decisions.unrolled.add(id(unroll.loop))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keyword
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -126,7 +127,10 @@ class _Printer:
     def binary(self, operator: str, left: Expr, right: Expr) -> tuple[str, int]:
         level = _LEVELS[operator]
         if operator == "**":  # binds to the right, and tighter than a sign before it
-            return f"{self.at(left, level + 1)} ** {self.at(right, UNARY)}", level
+            base, power = self.at(left, level + 1), self.at(right, UNARY)
+            # Without spaces between simple operands, as formatters write it.
+            tight = all(re.fullmatch(r"-?[\w.]+", operand) for operand in (base, power))
+            return f"{base}**{power}" if tight else f"{base} ** {power}", level
         # Comparisons would chain: an operand that is one stands in parentheses.
         low = level + 1 if level == 4 else level
         return f"{self.at(left, low)} {operator} {self.at(right, level + 1)}", level

@@ -18,6 +18,12 @@ def wrap(line: str) -> list[str]:
     """One statement in as few lines as fit, broken at its last pair of brackets."""
     if len(line) <= WIDTH:
         return [line.rstrip()]
+    margin = " " * (len(line) - len(line.lstrip()))
+    choice = _choice(line)
+    if choice is not None:
+        target, parts = choice
+        middle = [out for part in parts for out in wrap(f"{margin}    {part}")]
+        return [f"{margin}{target}(", *middle, f"{margin})"]
     pairs = _top_pairs(line)
     if not pairs:
         return [line]
@@ -25,7 +31,6 @@ def wrap(line: str) -> list[str]:
     inside = line[start + 1 : end].strip()
     if not inside:
         return [line]
-    margin = " " * (len(line) - len(line.lstrip()))
     body = f"{margin}    {inside}"
     parts = split_top(inside)
     if len(body) <= WIDTH and not inside.endswith(","):
@@ -35,6 +40,32 @@ def wrap(line: str) -> list[str]:
     else:
         middle = [out for part in parts for out in wrap(f"{margin}    {part},")]
     return [line[: start + 1].rstrip(), *middle, margin + line[end:]]
+
+
+def _choice(line: str) -> tuple[str, list[str]] | None:
+    """A long `target = a if c else b` as its target and three lines, which stand in parentheses."""
+    match = re.match(r"\s*((?:[\w.]+ = |return ))", line)
+    if match is None or line.rstrip().endswith(":"):
+        return None
+    rest = line[match.end() :].rstrip()
+    words = {word: at for word in (" if ", " else ") for at in [_top_word(rest, word)] if at >= 0}
+    if len(words) < 2:
+        return None
+    first, second = words[" if "], words[" else "]
+    return match[1], [rest[:first], rest[first + 1 : second], rest[second + 1 :]]
+
+
+def _top_word(text: str, word: str) -> int:
+    """Where a word stands outside brackets and quotes; -1 if nowhere."""
+    depth = 0
+    for at, char in _outside_quotes(text):
+        if char in _OPEN:
+            depth += 1
+        elif char in _CLOSE:
+            depth -= 1
+        elif depth == 0 and text.startswith(word, at):
+            return at
+    return -1
 
 
 def split_top(text: str) -> list[str]:

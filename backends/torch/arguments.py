@@ -39,10 +39,23 @@ def symmetric_padding(site: Site) -> str | None:
     padding = site.known("padding")
     if padding is None:
         code = site.code("padding")
-        return code if is_number(code) else None
+        return code if is_number(code) or _all_symmetric(site) else None
     if padding == "same" or any(before != after for before, after in padding):
         return None
     return literal(tuple(before for before, _ in padding))
+
+
+def _all_symmetric(site: Site) -> bool:
+    """Whether torch takes the padding as it is in every copy."""
+    strides = site.values("stride")
+    for padding, stride in zip(site.values("padding"), strides, strict=True):
+        if padding == "same":
+            # torch pads the odd element after, as TensorFlow does, but refuses strides
+            if not site.kind == "conv" or set(stride) != {1}:
+                return False
+        elif any(before != after for before, after in padding):
+            return False
+    return bool(strides)
 
 
 def any_padding(site: Site) -> str:

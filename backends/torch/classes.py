@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable
 
 from netspec import syntax
-from netspec.backends.source.builder import raw_expr
 from netspec.backends.source.names import Names
 from netspec.backends.source.plan import (
     CallWhat,
@@ -24,7 +23,7 @@ from netspec.backends.source.plan import (
 )
 from netspec.backends.source.python import literal
 from netspec.backends.source.site import OpSite
-from netspec.backends.source.text import block, camel, docstring
+from netspec.backends.source.text import block, docstring
 from netspec.backends.torch.children import Owner, is_plain
 from netspec.backends.torch.layer import Join, lowering
 from netspec.backends.torch.modules import Modules, only_index, same_everywhere
@@ -55,8 +54,8 @@ class ClassWriter:
         self.reads = reads
         self.class_names = class_names
         self.helpers = helpers
-        taken = reserved | {"self", "x", "out", "super"}
-        self.names = Names(routine, frozenset(taken), "in_channels")
+        taken = reserved | {"self", "x", "out"}
+        self.names = Names(routine, reserved | {"self"}, "in_channels")
         routine.names = self.names
         self.modules = Modules(routine, self.names, reads, class_names, helpers)
         self.init: list[str] = []
@@ -65,9 +64,12 @@ class ClassWriter:
         self.pending: dict[int, str] = {}  # expressions of values without a line yet
         self.atoms: set[int] = set()  # of these, the ones that are one term
         self.flags: dict[str, str] = {}
-        self.children: dict[int, str] = {}  # code that applies a step's module, for `share`
+        self.children: dict[int, str] = {}  # code that reads a step's module, for `share`
+        self.containers: dict[int, Owner] = {}  # of groups that are no modules of their own
         self.attributes = _child_names(routine)
         self.local = Names(routine, frozenset(taken), "in_channels")  # names in forward
+        self.named: set[int] = set()  # values that have a variable of their own
+        self.running = "x"
 
     # -- the class --------------------------------------------------------------------------
 
@@ -169,7 +171,8 @@ class ClassWriter:
             self.pending[value.serial] = name
             self.atoms.add(value.serial)
             value.label = name
-        self.named = {v.serial for v in routine.inputs} if shared or not single else set()
+        if shared or not single:
+            self.named |= {v.serial for v in routine.inputs}
         self.running = "out" if shared or not single else "x"
         self.items(routine.items, Owner("self"), self.forward, self.running)
 
@@ -177,8 +180,7 @@ class ClassWriter:
         inputs = ", ".join(f"{v.label}: torch.Tensor" for v in self.routine.inputs)
         outputs = self.routine.outputs
         if not outputs:
-            result = self.use(self.routine.result)
-            lines = [*self.forward, f"return {result}"]
+            lines = _returned(self.forward, self.use(self.routine.result))
             return self._def(inputs, "torch.Tensor", lines)
         inference = [(n, v) for n, v, training in outputs if not training]
         name = self.class_names(self.routine)
@@ -196,7 +198,8 @@ class ClassWriter:
             training = [*self.training, f"return {name}Outputs({everything})"]
             lines += ["if self.training:", *(f"    {line}" for line in training)]
             kind = f"{kind} | {name}Outputs"
-        return self._def(inputs, kind, [*lines, f"return {returned}"])
+            return self._def(inputs, kind, [*lines, f"return {returned}"])
+        return self._def(inputs, kind, _returned(lines, returned))
 
     def _def(self, inputs: str, kind: str, lines: list[str]) -> list[str]:
         return [*block([f"def forward(self, {inputs}) -> {kind}:"], 1), *block(lines, 2)]
@@ -279,7 +282,7 @@ class ClassWriter:
             text = (layer.function or "{x}").replace("{x}", owner.get_parameter(name))
             self.define(step.result, text, out, running)
             return
-        shared = -step.result.serial in self.reads
+        shared = id(step) in self.routine.shared
         if layer.function is not None and step.condition is None and not shared:
             assert step.read is not None
             text = layer.function.replace("{x}", self.use_atom(step.read))
@@ -302,7 +305,7 @@ class ClassWriter:
         name = self._name(step)
         self.init.append(owner.set(name, module))
         applied = owner.get(name)
-        self.children[step.result.serial] = applied
+        self.children[id(step)] = applied
         self.define(step.result, f"{applied}({self.use(step.read)})", out, running)
 
     def _keyed(self, step: Step) -> bool:
@@ -335,6 +338,7 @@ class ClassWriter:
                 owner.set(name, "nn.Module()" if has_parameter else "nn.ModuleDict()")
             )
             inner = Owner(owner.get(name), container=not has_parameter)
+        self.containers[id(step)] = inner
         self.items(what.items, inner, out, running)
 
     def join(
@@ -382,13 +386,34 @@ class ClassWriter:
         return self.flags[code]
 
     def share(self, step: Step, what: ShareWhat, out: list[str], running: str) -> None:
+        """Apply an earlier step's module again, or the modules of its group one by one."""
         same_everywhere(step)
         assert step.read is not None and step.result is not None
-        assert what.target.result is not None
-        applied = self.children.get(what.target.result.serial)
-        if applied is None:
-            raise SharedGroup(step)
-        self.define(step.result, f"{applied}({self.use(step.read)})", out, running)
+        applied = self.children.get(id(what.target))
+        if applied is not None:
+            text = f"{applied}({self.use(step.read)})"
+        else:
+            text = self._again(what.target, self.use(step.read), out)
+        self.define(step.result, text, out, running)
+
+    def _again(self, target: Step, given: str, out: list[str]) -> str:
+        """Write a group's forward once more, reading `given`; its modules are made already."""
+        group = target.what
+        assert isinstance(group, GroupWhat) and target.read is not None
+        saved, init = dict(self.pending), self.init
+        start = self.local.new("value")
+        out.append(f"{start} = {given}")
+        self.pending[target.read.serial] = start
+        self.atoms.add(target.read.serial)
+        was_named = target.read.serial in self.named
+        self.named.add(target.read.serial)
+        self.init = []
+        self.items(group.items, self.containers[id(target)], out, self.local.new("value"))
+        text = self.pending[group.result.serial]
+        self.pending, self.init = saved, init
+        if not was_named:
+            self.named.discard(target.read.serial)
+        return text
 
     # -- loops ------------------------------------------------------------------------------
 
@@ -450,12 +475,11 @@ class ClassWriter:
         return name
 
 
-class SharedGroup(Exception):
-    """`share` of something that is no module of its own; the group must become one."""
-
-    def __init__(self, step: Step) -> None:
-        super().__init__("shared group")
-        self.step = step
+def _returned(lines: list[str], result: str) -> list[str]:
+    """Lines with a return at the end, of the last line's expression where that is the result."""
+    if lines and lines[-1].startswith(f"{result} = "):
+        return [*lines[:-1], f"return {lines[-1][len(result) + 3 :]}"]
+    return [*lines, f"return {result}"]
 
 
 def _lanes(step: Step) -> list[int]:
@@ -513,4 +537,3 @@ def _child_names(routine: Routine) -> set[str]:
     return names
 
 
-__all__ = ["ClassWriter", "SharedGroup", "camel", "raw_expr"]

@@ -59,7 +59,7 @@ class Modules:
             interior = at < len(flat) - 1
             if interior and self.reads.get(current.serial, 0) != 1:
                 return False
-            if -current.serial in self.reads:  # shared: it is applied from outside
+            if id(item) in self.routine.shared:  # it is applied from outside as well
                 return False
         return bool(flat)
 

@@ -46,10 +46,10 @@ def load_job(spec: str, args: argparse.Namespace) -> Job:
         print(render_all(findings.diagnostics), file=sys.stderr)
 
     def source(backend: str) -> str:
-        from netspec.build import source as generate
+        from netspec.compiler import source_backend
 
         with lowering():
-            return generate(spec, backend=backend, inputs=inputs, **params)
+            return source_backend(backend).source(graph)
 
     return Job(graph, source)
 
@@ -83,7 +83,7 @@ def weights(graph: Graph, args: argparse.Namespace) -> dict[str, NDArray[np.gene
 
     from safetensors import SafetensorError
 
-    from netspec.build import weights_for
+    from netspec.compiler import weights_for
     from netspec.exports.worker import WorkerError
 
     try:

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from netspec.cli import CommandError
 from netspec.commands.options import Job, load_job, lowering, weights
 from netspec.commands.output import staged, target
 from netspec.zoo import UsageError
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
 
 def build(args: argparse.Namespace) -> int:
     """Write a backend's source with a weight file beside it, or an ONNX file."""
+    from netspec.compiler import save_weights
+
     if args.backend == "onnx":
         return _build_onnx(args)
     job = load_job(args.spec, args)
@@ -29,7 +26,7 @@ def build(args: argparse.Namespace) -> int:
     saved = f"{job.graph.name}.safetensors"
     with staged(path.parent) as folder:
         (folder / path.name).write_text(source, encoding="utf-8")
-        _save(tensors, folder / saved)
+        save_weights(tensors, str(folder / saved))
     print(path)
     print(path.with_name(saved))
     return 0
@@ -37,8 +34,8 @@ def build(args: argparse.Namespace) -> int:
 
 def export(args: argparse.Namespace) -> int:
     """Write an ONNX file through a backend's own exporter, or directly."""
-    from netspec.exports.export import UnavailableError, export_graph
-    from netspec.exports.worker import WorkerError
+    from netspec.exports.export import export_graph
+    from netspec.exports.worker import UnavailableError, WorkerError
 
     job, path = _onnx(args)
     tensors = weights(job.graph, args)
@@ -70,9 +67,3 @@ def _onnx(args: argparse.Namespace) -> tuple[Job, Path]:
         raise UsageError("an ONNX file is not text to print; name a file or a directory")
     job = load_job(args.spec, args)
     return job, target(args.output, f"{job.graph.name}.onnx")
-
-
-def _save(tensors: dict[str, NDArray[np.generic]], path: Path) -> None:
-    from safetensors.numpy import save_file
-
-    save_file(tensors, path)

@@ -1,0 +1,420 @@
+"""A routine as a function of tensors in Keras's functional style."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from netspec import syntax
+from netspec.backends.keras.layer import Join, Layer, lowering
+from netspec.backends.keras.naming import Naming, Place, branches_of, numbered, quoted
+from netspec.backends.keras.statements import For, If, Line, Only, Region, Renderer, names_in, token
+from netspec.backends.keras.values import Shared, Values
+from netspec.backends.source.names import Names
+from netspec.backends.source.plan import (
+    CallWhat,
+    GroupWhat,
+    Item,
+    JoinWhat,
+    Loop,
+    OpWhat,
+    Routine,
+    ShareWhat,
+    Split,
+    Step,
+    Unroll,
+)
+from netspec.backends.source.program import all_items
+from netspec.backends.source.python import identifier, literal
+from netspec.backends.source.site import OpSite
+from netspec.backends.source.symbols import IN_CHANNELS
+from netspec.backends.source.text import block, docstring
+
+TYPES = {
+    "int": "int",
+    "float": "float",
+    "bool": "bool",
+    "text": "str",
+    "list": "Sequence[Any]",
+    "axes": "int | Sequence[int]",
+}
+LOCAL = frozenset({"x", "inputs", "outputs", "name", "aux", "_", "l", "O", "I"})
+
+
+class FunctionWriter:
+    """Writes one routine; `helpers` collects the snippets that its code uses."""
+
+    def __init__(
+        self,
+        routine: Routine,
+        functions: Callable[[Routine], str],
+        helpers: set[str],
+        reserved: frozenset[str],
+    ) -> None:
+        self.routine = routine
+        self.functions = functions
+        self.helpers = helpers
+        self.names = _names(routine, reserved | LOCAL)
+        routine.names = self.names
+        self.naming = Naming(self.names, lambda text: self.emit(Line(text)))
+        self.values = Values()
+        self.out = Region()
+        self.training = Region()  # what only outputs for training need
+        self.loops: list[Loop] = []
+        self.shared: dict[int, Shared] = {}
+        self.apart = routine.block is None and not _inference_shares_training(routine)
+
+    def emit(self, statement: Line | If | For | Only) -> None:
+        self.out.statements.append(statement)
+
+    def define(self, text: str, label: str = "") -> int:
+        """A new value, which `text` computes."""
+        value = self.values.new(label)
+        self.emit(Line(text, [value]))
+        return value
+
+    # -- blocks -----------------------------------------------------------------------------
+
+    def block(self) -> list[str]:
+        """The function of a block: `def fire(x, squeeze, expand, *, name): ... return x`."""
+        routine = self.routine
+        entry = self.values.new("inputs")
+        self.values.bind(routine.inputs[0], entry)
+        self.items(routine.items, Place.of("{name}-", routine.items))
+        self.emit(Line(f"return {token(self.values.of(routine.result))}"))
+        renderer = self.renderer()
+        received = renderer.receive(entry, "inputs")
+        lines = self.with_lets(renderer.lines(), f"{received}.shape[-1]")
+        parts = [f"{received}: keras.KerasTensor", *self.parameters(), "*", "name: str"]
+        head = f"def {self.functions(routine)}({', '.join(parts)}) -> keras.KerasTensor:"
+        doc = (routine.block.doc if routine.block else "") or f"Block `{routine.name}`."
+        return [*block([head]), *docstring(doc, 1), *block(lines, 1)]
+
+    def renderer(self) -> Renderer:
+        for shared in self.values.closed:
+            shared.finish()
+        labels = {n: _word(label) for n, label in self.values.labels.items()}
+        return Renderer(self.out, labels, self.names.new)
+
+    def with_lets(self, lines: list[str], channels: str) -> list[str]:
+        """The lines after definitions of the lets that they mention; notes which names are used."""
+        mentioned = names_in(lines)
+        builder, visible = self.routine.builder, self.routine.visible
+        lets: list[str] = []
+        for let in reversed(self.routine.lets):
+            name = self.names.spell(let.name)
+            if name not in mentioned or let.name not in visible:
+                continue
+            line = f"{name} = {self.names.code(builder.expr(let.value, self.routine.context, visible))}"
+            if line != f"{name} = {name}":
+                lets.insert(0, line)
+                mentioned |= names_in([line])
+        if self.names.in_channels in mentioned:
+            lets.insert(0, f"{self.names.in_channels} = {channels}")
+        self.routine.used = {n for n, spelt in self.names.known.items() if spelt in mentioned}
+        return [*lets, *lines]
+
+    def parameters(self) -> list[str]:
+        """The parameters that code mentions, with their types and defaults."""
+        used = self.routine.used & self.routine.visible
+        params = [p for p in self.routine.params if p.name in used]
+        is_model = self.routine.block is None
+        required = [p for p in params if p.default is None and not is_model]
+        optional = [p for p in params if p not in required]
+        texts = {p.name: f"{self.names.spell(p.name)}: {TYPES[p.type]}" for p in params}
+        return [
+            *(texts[p.name] for p in required),
+            *(f"{texts[p.name]} = {self.default(p)}" for p in optional),
+        ]
+
+    def default(self, param: syntax.ParamDecl) -> str:
+        if self.routine.block is None:  # the model's defaults are its present values
+            return literal(self.routine.context.envs[0][param.name])
+        assert param.default is not None
+        value = self.routine.builder.expr(param.default, self.routine.context, set())
+        text = self.names.code(value)
+        return f"{text}.0" if param.type == "float" and re.fullmatch(r"-?\d+", text) else text
+
+    # -- the model --------------------------------------------------------------------------
+
+    def model(self, title: str) -> list[str]:
+        """`build_model` of the whole network, which makes its inputs and the `keras.Model`."""
+        routine = self.routine
+        inputs = []
+        for value in routine.inputs:
+            channels, *spatial = value.types[0].shape
+            shape = (*spatial, channels)
+            made = self.define(f"keras.Input({shape}, name={quoted(value.label)})", value.label)
+            self.values.bind(value, made)
+            inputs.append(token(made))
+        self.items(routine.items, Place.of("", routine.items))
+        self.outputs(inputs[0] if len(inputs) == 1 else f"[{', '.join(inputs)}]", title)
+        shape = routine.inputs[0].types[0].shape
+        lines = self.with_lets(self.renderer().lines(), str(shape[0]))
+        head = f"def build_model({', '.join([*self.parameters(), '*', 'aux: bool = False'])})"
+        text = f"{head} -> keras.Model:"
+        return [*block([text]), *docstring(self.about(), 1), *block(lines, 1)]
+
+    def outputs(self, inputs: str, title: str) -> None:
+        """The return statement; outputs for training are added if `aux`."""
+        all_outputs = [(self.values.of(v), training) for _, v, training in self.routine.outputs]
+        inference = [token(value) for value, training in all_outputs if not training]
+        result = inference[0] if len(inference) == 1 else f"[{', '.join(inference)}]"
+        if len(inference) < len(all_outputs):
+            everything = ", ".join(token(value) for value, _ in all_outputs)
+            self.training.statements.append(Line(f"outputs = [{everything}]"))
+            self.emit(Line(f"outputs = {result}"))
+            self.emit(Only("aux", self.training))
+            result = "outputs"
+        self.emit(Line(f"return keras.Model({inputs}, {result}, name={quoted(title)})"))
+
+    def about(self) -> str:
+        names = [name for name, _, _ in self.routine.outputs]
+        training = [name for name, _, only in self.routine.outputs if only]
+        lines = ["The network with freshly initialised weights."]
+        if len(names) > len(training) > 0:
+            lines += ["", f"With `aux` it returns {', '.join(names)}: {', '.join(training)} for"]
+            lines[-1] += " training only. Without, they and what only they need are left out."
+        else:
+            if len(names) > 1:
+                lines += ["", f"It returns {', '.join(names)}."]
+            lines += ["", "`aux` asks for outputs that are for training only; it has none."]
+        return "\n".join(lines)
+
+    # -- items ------------------------------------------------------------------------------
+
+    def items(self, items: list[Item], place: Place) -> None:
+        for item in items:
+            if not self.apart or self.out is self.training or not _for_training(item):
+                self.item(item, place)
+                continue
+            # It is computed after everything else, so nothing may depend on the order.
+            if self.loops or place.loop is not None:
+                raise Unroll((self.loops or [place.loop])[-1].syntax)  # type: ignore[union-attr] # not None
+            saved, self.out = self.out, self.training
+            self.item(item, place)
+            self.out = saved
+
+    def item(self, item: Item, place: Place) -> None:
+        self.naming.reach(item, place)
+        if isinstance(item, Loop):
+            self.loop(item, place)
+        elif item.condition is None:
+            self.always(item, place)
+        else:
+            self.sometimes(item, place)
+
+    def always(self, step: Step, place: Place) -> None:
+        assert step.result is not None
+        made = self.share_again(step, step.what, place) if isinstance(step.what, ShareWhat) else (
+            self.apply_shared(step, place)
+            if id(step) in self.routine.shared
+            else self.apply(step, place)
+        )
+        self.values.bind(step.result, made)
+
+    def sometimes(self, step: Step, place: Place) -> None:
+        """A step that some copies have; elsewhere its result is what it would have read."""
+        assert step.result is not None and step.read is not None and step.condition is not None
+        if id(step) in self.routine.shared or isinstance(step.what, ShareWhat):
+            same_everywhere(step)
+        otherwise = self.values.of(step.read)
+        region, outer = Region(), self.out
+        self.out = region
+        region.result = self.apply(step, place)
+        self.out = outer
+        result = self.values.new(step.result.label)
+        self.emit(If(self.names.code(step.condition), region, result, otherwise))
+        self.values.bind(step.result, result)
+
+    def apply(self, step: Step, place: Place) -> int:
+        """Write what a step computes."""
+        assert step.result is not None
+        label = step.result.label
+        match step.what:
+            case OpWhat():
+                name = self.naming.layer(step, place, self.naming.child(step, place))
+                return self.define(self.op(step, step.what, name), label or step.what.node.op.kind)
+            case CallWhat(routine):
+                name = quoted(place.prefix + self.naming.child(step, place))
+                return self.define(self.call(step, step.what, name), label or routine.name)
+            case JoinWhat():
+                return self.join(step, step.what, place)
+            case GroupWhat(items, result, inline):
+                if not inline:
+                    prefix = place.prefix + self.naming.child(step, place)
+                    place = Place.of(f"{self.naming.fixed(prefix, 'group')}-", items)
+                self.items(items, place)
+                return self.values.of(result)
+        raise AssertionError(step.what)
+
+    def op(self, step: Step, what: OpWhat, name: str) -> str:
+        site = OpSite(what, step.inner, step.read, self.names, self.routine.builder)
+        layer = lowering(site.kind)(site)
+        assert isinstance(layer, Layer)
+        self.helpers.update(layer.helpers)
+        reads_nothing = what.node.op.arity[1] == 0
+        read = self.routine.inputs[0] if reads_nothing else step.read
+        assert read is not None
+        return layer.render(token(self.values.of(read)), name)
+
+    def call(self, step: Step, what: CallWhat, name: str) -> str:
+        """A block's call; parameters that its code does not mention are left out."""
+        assert step.read is not None
+        callee = what.routine
+        arguments = [token(self.values.of(step.read))]
+        for param in callee.params:
+            if param.name in what.args and param.name in callee.used & callee.visible:
+                code = self.names.code(what.args[param.name])
+                arguments.append(f"{callee.names.spell(param.name)}={code}")
+        return f"{self.functions(callee)}({', '.join([*arguments, f'name={name}'])})"
+
+    def join(self, step: Step, what: JoinWhat, place: Place) -> int:
+        assert step.result is not None
+        child = self.naming.child(step, place)
+        if numbered(branches_of(step)):
+            child = self.naming.fixed(child, "index")  # its number comes before its branches'
+        for branch in what.branches:
+            self.items(branch.items, place)
+        site = OpSite(what, step.inner, None, self.names, self.routine.builder)
+        made = lowering(site.kind)(site)
+        assert isinstance(made, Join)
+        operands = [token(self.values.of(branch.value)) for branch in what.branches]
+        text = made.render(operands, self.naming.layer(step, place, child))
+        return self.define(text, step.result.label or site.kind)
+
+    # -- sharing ----------------------------------------------------------------------------
+
+    def apply_shared(self, step: Step, place: Place) -> int:
+        """A step that is applied again later becomes a model, so that its layers are made once."""
+        assert step.read is not None and step.result is not None
+        read = self.values.of(step.read)
+        child = self.naming.child(step, place)
+        child = self.naming.fixed(child, "group")
+        entry = self.define(f"keras.Input({token(read)}.shape[1:])", "shared_input")
+        name = f"name={quoted(f'{place.prefix}{child}--shared')}"
+        model = Line("", [self.values.new(step.result.label or "shared")])
+        begin = len(self.out.statements)
+        shared = Shared(self.out, begin, model, name, entry)
+        shared.inside[step.read.serial] = entry
+        self.values.open.append(shared)
+        shared.result = self.apply_named(step, place, child)
+        self.values.open.pop()
+        self.values.closed.append(shared)
+        self.emit(model)
+        self.shared[id(step)] = shared
+        return self.application(shared, read, step.result.label)
+
+    def apply_named(self, step: Step, place: Place, child: str) -> int:
+        """`apply` for a step whose own part of the name is written already."""
+        fixed = Place(place.prefix, 1, index=child)
+        keyless = Step(
+            step.syntax,
+            None,
+            step.numbers,
+            step.condition,
+            step.inner,
+            step.read,
+            step.what,
+            step.training,
+            step.result,
+            step.names,
+        )
+        return self.apply(keyless, fixed)
+
+    def share_again(self, step: Step, what: ShareWhat, place: Place) -> int:
+        assert step.read is not None and step.result is not None
+        if step.key is None and place.counter:
+            self.emit(Line(f"next({place.counter})"))
+        elif step.key is None:
+            self.naming.child(step, place)
+        shared = self.shared[id(what.target)]
+        return self.application(shared, self.values.of(step.read), step.result.label)
+
+    def application(self, shared: Shared, read: int, label: str) -> int:
+        result = self.values.new(label)
+        line = Line("", [result])
+        shared.applications.append((line, read))
+        self.emit(line)
+        return result
+
+    # -- loops ------------------------------------------------------------------------------
+
+    def loop(self, loop: Loop, place: Place) -> None:
+        assert loop.result is not None
+        start, carried = self.values.of(loop.start), self.values.new("inputs")
+        region, outer = Region(), self.out
+        self.values.bind(loop.carried, carried)
+        self.loops.append(loop)
+        self.out = region
+        self.items(loop.items, place)
+        region.result = self.values.of(loop.last)
+        self.out = outer
+        self.loops.pop()
+        result = self.values.new(loop.result.label)
+        self.emit(For(self.header(loop), region, start, carried, result))
+        self.values.bind(loop.result, result)
+
+    def header(self, loop: Loop) -> Callable[[set[str]], str]:
+        """`for i in range(n):`, `for i, (a, b) in enumerate(rows):`, `_` for what is not read."""
+        index, *row_names = (self.names.spell(n) for n in (loop.index, *loop.names))
+        source = loop.times if loop.times is not None else loop.each
+        assert source is not None
+        code = self.names.code(source)
+
+        def header(mentioned: set[str]) -> str:
+            if loop.times is not None:
+                return f"for {index if index in mentioned else '_'} in range({code}):"
+            row = ", ".join(n if n in mentioned else "_" for n in row_names)
+            if loop.unpack:
+                row = f"{row}," if len(row_names) == 1 else row
+            if index not in mentioned:
+                return f"for {row} in {code}:"
+            return f"for {index}, {f'({row})' if loop.unpack else row} in enumerate({code}):"
+
+        return header
+
+
+def same_everywhere(step: Step) -> None:
+    """Refuse a step that only some copies have.
+
+    Raises:
+        Split: it is such a step.
+    """
+    if step.condition is not None:
+        outer = step.inner.outer
+        assert outer is not None
+        raise Split(outer, [lane in step.inner.up for lane in range(len(outer.envs))])
+
+
+def _names(routine: Routine, reserved: frozenset[str]) -> Names:
+    """The routine's names; what it has itself comes before local variables."""
+    names = Names(routine, reserved, "in_channels")
+    loops = [item for item in all_items(routine.items) if isinstance(item, Loop)]
+    own = [p.name for p in routine.params] + [let.name for let in routine.lets]
+    for name in (*own, *(n for loop in loops for n in (loop.index, *loop.names))):
+        if name not in names.known:
+            names.known[name] = names.new(identifier(name, frozenset(names.taken)))
+    return names
+
+
+def _word(label: str) -> str:
+    """A label as a wish for a variable's name."""
+    text = re.sub(r"\W|-", "_", label)
+    return f"x_{text}" if text[:1].isdigit() else text
+
+
+def _for_training(item: Item) -> bool:
+    """Whether inference needs nothing of an item."""
+    if isinstance(item, Loop):
+        return bool(item.items) and all(_for_training(inner) for inner in item.items)
+    return item.training
+
+
+def _inference_shares_training(routine: Routine) -> bool:
+    steps = [item for item in all_items(routine.items) if isinstance(item, Step)]
+    shares = [s for s in steps if isinstance(s.what, ShareWhat) and not s.training]
+    return any(s.what.target.training for s in shares if isinstance(s.what, ShareWhat))
+
+
+__all__ = ["IN_CHANNELS", "FunctionWriter"]

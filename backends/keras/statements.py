@@ -1,0 +1,210 @@
+"""A function's statements over numbered values, and which Python variable holds each value.
+
+A value that only the next statement reads lives in the running variable `x`; any other value has a
+variable of its own. So `x` is free wherever a value is defined, through branches and loops.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+RUNNING = "x"
+_TOKEN = re.compile("\0(\\d+)\0")
+
+
+def token(value: int) -> str:
+    """What stands for a value in a statement's text until it has a variable."""
+    return f"\0{value}\0"
+
+
+@dataclass(slots=True, eq=False)
+class Line:
+    """A simple statement. With targets, `text` is the expression that gives them their values."""
+
+    text: str
+    targets: list[int] = field(default_factory=list)
+
+
+@dataclass(slots=True, eq=False)
+class If:
+    """`result` is the body's result if the condition holds, else `otherwise`."""
+
+    condition: str
+    body: Region
+    result: int
+    otherwise: int
+
+
+@dataclass(slots=True, eq=False)
+class For:
+    """`carried` is `start` in the first turn and what the body results in after it.
+
+    `header` gives the `for` line; it is told which names the body mentions.
+    """
+
+    header: Callable[[set[str]], str]
+    body: Region
+    start: int
+    carried: int
+    result: int
+
+
+@dataclass(slots=True, eq=False)
+class Only:
+    """Statements under a condition outside of which nothing reads their values."""
+
+    condition: str
+    body: Region
+
+
+Statement: TypeAlias = Line | If | For | Only
+
+
+@dataclass(slots=True, eq=False)
+class Region:
+    """Statements one after the other, and the value that they result in, if one leaves."""
+
+    statements: list[Statement] = field(default_factory=list)
+    result: int | None = None
+
+
+class Renderer:
+    """Turns a function's statements into lines.
+
+    `labels` are wishes for the names of values, `new` makes a name that is free.
+    """
+
+    def __init__(
+        self, region: Region, labels: dict[int, str], new: Callable[[str], str]
+    ) -> None:
+        self.region = region
+        self.labels = labels
+        self.new = new
+        self.names: dict[int, str] = {}
+        self.uses: Counter[int] = Counter()
+        self._count(region)
+
+    def lines(self) -> list[str]:
+        """The function's body."""
+        return self._region(self.region, RUNNING)
+
+    def receive(self, value: int, otherwise: str) -> str:
+        """The name of a parameter that holds `value`: `x`, or `otherwise` if it is read later."""
+        self.names[value] = RUNNING if self._enters(self.region, value) else self.new(otherwise)
+        return self.names[value]
+
+    # -- uses -------------------------------------------------------------------------------
+
+    def _count(self, region: Region) -> None:
+        if region.result is not None:
+            self.uses[region.result] += 1
+        for statement in region.statements:
+            match statement:
+                case Line(text):
+                    self.uses.update(int(value) for value in _TOKEN.findall(text))
+                case If(_, body, _, otherwise):
+                    self.uses[otherwise] += 1
+                    self._count(body)
+                case For(_, body, start):
+                    self.uses[start] += 1
+                    self._count(body)
+                case Only(_, body):
+                    self._count(body)
+
+    def _enters(self, region: Region, value: int, after: int = -1) -> bool:
+        """Whether what follows a place in a region reads the value at once, and nothing later."""
+        return self._entering(region, value, after) == self.uses[value]
+
+    def _entering(self, region: Region, value: int, after: int = -1) -> int:
+        """How many reads of the value come before any other value is defined."""
+        match _next(region, after):
+            case Line(text):
+                return sum(int(v) == value for v in _TOKEN.findall(text))
+            case If(_, body, _, otherwise):
+                return (otherwise == value) + self._entering(body, value)
+            case For(_, _, start):
+                return int(start == value)
+            case Only():
+                return 0
+        return int(region.result == value)
+
+    # -- lines ------------------------------------------------------------------------------
+
+    def _name(self, value: int, region: Region, at: int, end: str) -> str:
+        """Name a value that the statement `at` defines; what leaves the region is named `end`."""
+        if self._enters(region, value, at):
+            leaves = _next(region, at) is None and region.result == value
+            self.names[value] = end if leaves else RUNNING
+        else:
+            self.names[value] = self.new(self.labels.get(value) or "value")
+        return self.names[value]
+
+    def _fill(self, text: str) -> str:
+        return _TOKEN.sub(lambda found: self.names[int(found[1])], text)
+
+    def _region(self, region: Region, end: str) -> list[str]:
+        lines: list[str] = []
+        for at, statement in enumerate(region.statements):
+            match statement:
+                case Line(text, targets):
+                    filled = self._fill(text)
+                    names = [self._name(t, region, at, end) for t in targets]
+                    lines.append(f"{', '.join(names)} = {filled}" if names else filled)
+                case If():
+                    lines += self._if(statement, self._name(statement.result, region, at, end))
+                case For():
+                    lines += self._for(statement)
+                    name = self._name(statement.result, region, at, end)
+                    lines += _copy(name, RUNNING)
+                case Only(condition, body):
+                    lines += [f"if {condition}:", *_indented(self._region(body, RUNNING))]
+        if region.result is not None:
+            lines += _copy(end, self.names[region.result])
+        return lines
+
+    def _if(self, statement: If, name: str) -> list[str]:
+        body = self._region(statement.body, name) or ["pass"]
+        lines = [f"if {statement.condition}:", *_indented(body)]
+        other = _copy(name, self.names[statement.otherwise])
+        return [*lines, "else:", *_indented(other)] if other else lines
+
+    def _for(self, statement: For) -> list[str]:
+        lines = _copy(RUNNING, self.names[statement.start])
+        body: list[str] = []
+        if self._enters(statement.body, statement.carried):
+            self.names[statement.carried] = RUNNING
+        else:
+            name = self.new(self.labels.get(statement.carried) or "before")
+            self.names[statement.carried] = name
+            body = _copy(name, RUNNING)
+        body += self._region(statement.body, RUNNING)
+        header = statement.header(names_in(body))
+        return [*lines, header, *_indented(body or ["pass"])]
+
+
+def names_in(lines: list[str]) -> set[str]:
+    """The names that statements of a function mention."""
+    tree = ast.parse("\n".join(["def f():", *_indented(lines), "    return"]))
+    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+
+
+def _next(region: Region, after: int) -> Statement | None:
+    """The next statement that has to do with values."""
+    for at in range(after + 1, len(region.statements)):
+        statement = region.statements[at]
+        if not isinstance(statement, Line) or statement.targets or _TOKEN.search(statement.text):
+            return statement
+    return None
+
+
+def _copy(target: str, value: str) -> list[str]:
+    return [] if target == value else [f"{target} = {value}"]
+
+
+def _indented(lines: list[str]) -> list[str]:
+    return [f"    {line}" for line in lines]
