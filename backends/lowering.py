@@ -14,15 +14,20 @@ class Site(Protocol):
     is either known (equal in all copies) or an expression over the names in scope.
     """
 
-    kind: str
-    rank: int
-    """Spatial axes of the first input."""
+    @property
+    def kind(self) -> str: ...
 
-    channels: str
-    """A Python expression for the channels of the first input."""
+    @property
+    def rank(self) -> int:
+        """Spatial axes of the first input."""
 
-    input: TensorType | None
-    """The type of the first input where it is the same in all copies."""
+    @property
+    def channels(self) -> str:
+        """A Python expression for the channels of the first input."""
+
+    @property
+    def input(self) -> TensorType | None:
+        """The type of the first input where it is the same in all copies."""
 
     def code(self, attribute: str) -> str:
         """A Python expression for an attribute, fit to stand as a call's argument.
@@ -31,7 +36,7 @@ class Site(Protocol):
         """
 
     def known(self, attribute: str) -> Any:
-        """The attribute's normalised value where all copies agree and no name is in it, else None."""
+        """The attribute's normalised value where no name is in it and all copies agree, or None."""
 
     def values(self, attribute: str) -> list[Any]:
         """The attribute's normalised values in the copies, as far as it is sure to have them."""

@@ -1,6 +1,7 @@
-"""Snippets as text: what a backend's `snippets.py` defines, read without importing it.
+"""Snippets as text: what a backend's snippet files define, read without importing them.
 
-Generated source copies them, and is written without the framework that it is for.
+Generated source copies them, and is written without the framework that it is for. The first file
+is the backend's own; other packages add theirs, whose definitions use no other file's.
 """
 
 from __future__ import annotations
@@ -21,16 +22,28 @@ class Snippet:
     needs: frozenset[str]
 
 
-def snippet_text(path: Path, names: Iterable[str]) -> tuple[frozenset[str], str]:
-    """The import lines and the text of a file's snippets and of all that they use.
+def add_snippets(files: list[Path], path: Path) -> None:
+    """Add a file of another package to a backend's.
+
+    Raises:
+        ValueError: it defines a name that another file defines.
+        OSError: it cannot be read.
+    """
+    if twice := snippet_names(files) & snippet_names([path]):
+        raise ValueError(f"{path.name} defines {', '.join(sorted(twice))} once more")
+    files.append(path)
+
+
+def snippet_text(files: Iterable[Path], names: Iterable[str]) -> tuple[frozenset[str], str]:
+    """The import lines and the text of snippets and of all that they use.
 
     A line imports one name, so that sets of lines can be united. Definitions stand in the order of
-    the file, two empty lines between them.
+    the files, two empty lines between them.
 
     Raises:
         KeyError: there is no snippet of this name.
     """
-    snippets = _snippets(path)
+    snippets = {name: found for path in files for name, found in _snippets(path).items()}
     wanted: set[str] = set()
     pending = list(names)
     while pending:
@@ -41,6 +54,11 @@ def snippet_text(path: Path, names: Iterable[str]) -> tuple[frozenset[str], str]
     kept = [snippet for name, snippet in snippets.items() if name in wanted]
     imports = frozenset[str]().union(*(snippet.imports for snippet in kept))
     return imports, "\n\n\n".join(snippet.text for snippet in kept)
+
+
+def snippet_names(files: Iterable[Path]) -> frozenset[str]:
+    """The names of all snippets, which generated code must not take where they are copied."""
+    return frozenset(name for path in files for name in _snippets(path))
 
 
 @cache
@@ -56,9 +74,10 @@ def _snippets(path: Path) -> dict[str, Snippet]:
             definitions[statement.name] = statement
     found = {}
     for name, definition in definitions.items():
+        first = min([definition.lineno, *(d.lineno for d in definition.decorator_list)])
         used = {node.id for node in ast.walk(definition) if isinstance(node, ast.Name)}
         found[name] = Snippet(
-            "\n".join(lines[definition.lineno - 1 : definition.end_lineno]),
+            "\n".join(lines[first - 1 : definition.end_lineno]),
             frozenset(imports[other] for other in used & imports.keys()),
             frozenset(used & definitions.keys() - {name}),
         )

@@ -142,7 +142,7 @@ class _Noise:
         weights = node_weights(node, self.weights)
         truth = tuple(x[:1] for x in inputs)
         added = deviation(node, truth, weights, output[:1])
-        if node.op.kind in ("batch_norm", "normalize"):
+        if node.op.kind in ("affine", "batch_norm", "normalize"):
             noisy += self._affine(node, truth[0], weights, output[:1])
         if not (isinstance(added, float) and added == 0.0):
             noisy += added * self.rng.standard_normal(noisy.shape, dtype=np.float32)

@@ -138,6 +138,11 @@ class Findings:
     def warning(self, code: str, message: str, span: Span | None, hint: str | None = None) -> None:
         self._add(Diagnostic(code, message, span, hint, severity="warning"))
 
+    def extend(self, others: Findings) -> None:
+        """Take over what `others` has."""
+        for found in others.diagnostics:
+            self._add(found)
+
     def _add(self, found: Diagnostic) -> None:
         # Copies of a block repeat a mistake with other provenance: one report is enough.
         place = found.span and (found.span.source.name, found.span.line, found.span.column)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,7 +10,9 @@ from typing import Any
 from netspec.check import check
 from netspec.diagnostics import Findings
 from netspec.explain import suggestion
+from netspec.extensions import import_ops
 from netspec.graph import Graph
+from netspec.ops.base import DIMENSION_LIMIT
 from netspec.resolve import resolve
 from netspec.syntax import Model
 from netspec.values import ValueProblem, param_value
@@ -46,7 +49,45 @@ def load_found(
     inputs: Mapping[str, Sequence[int]],
     params: Mapping[str, Any],
 ) -> Graph | None:
-    """As `load`, with the findings, warnings included, in `findings`."""
+    """As `load`, with the findings, warnings included, in `findings`.
+
+    What fails is tried again with the ops of other packages, if there are any.
+    """
+    trial = Findings()
+    try:
+        graph = _without_collection(found, trial, inputs, params)
+    except UsageError:
+        if not import_ops():
+            raise
+        return load_found(found, findings, inputs, params)
+    if trial.failed and import_ops():
+        return load_found(found, findings, inputs, params)
+    findings.extend(trial)
+    return graph
+
+
+def _without_collection(
+    found: Found,
+    findings: Findings,
+    inputs: Mapping[str, Sequence[int]],
+    params: Mapping[str, Any],
+) -> Graph | None:
+    # All that is made here lives on: looking for garbage in it would take longer than making it.
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        return _load(found, findings, inputs, params)
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _load(
+    found: Found,
+    findings: Findings,
+    inputs: Mapping[str, Sequence[int]],
+    params: Mapping[str, Any],
+) -> Graph | None:
     model = load_model(found, findings)
     if model is None:
         return None
@@ -83,6 +124,6 @@ def _shapes(model: Model, inputs: Mapping[str, Sequence[int]]) -> dict[str, tupl
         if len(shape) != declared[name]:
             sizes = f"{declared[name]} sizes (channels first, without the batch)"
             raise UsageError(f"input {name!r} takes {sizes}, not {len(shape)}")
-        if not all(isinstance(size, int) and size >= 1 for size in shape):
-            raise UsageError(f"input {name!r} takes sizes of at least 1")
+        if not all(isinstance(size, int) and 1 <= size <= DIMENSION_LIMIT for size in shape):
+            raise UsageError(f"input {name!r} takes sizes from 1 to {DIMENSION_LIMIT}")
     return {name: tuple(shape) for name, shape in inputs.items()}

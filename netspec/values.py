@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+MAX_FLOAT = 1.7976931348623157e308
+
+
 class ValueProblem(Exception):  # noqa: N818 - becomes a finding
     """A value is not what its place takes."""
 
@@ -67,7 +70,7 @@ def param_value(param: ParamDecl, value: Any, scope: Mapping[str, Block]) -> Any
 
 def _typed(param: ParamDecl, value: Any, scope: Mapping[str, Block]) -> Any:
     match param.type:
-        case "float" if _is_number(value):
+        case "float" if _is_number(value) and abs(value) <= MAX_FLOAT:  # nor NaN
             return float(value)
         case "int" if _is_int(value):
             return value

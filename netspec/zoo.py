@@ -7,9 +7,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from netspec.diagnostics import Findings
+from netspec.diagnostics import Findings, SourceText
 from netspec.explain import suggestion
 from netspec.files import load_file
+from netspec.reader import Mapping, Scalar, read
 from netspec.syntax import Library, Model
 
 
@@ -40,12 +41,11 @@ def zoo_names() -> dict[str, Found]:
     """Every model of the zoo by name, sorted; a family's variants stand for the family."""
     names: dict[str, Found] = {}
     for path in sorted(zoo_folder().glob("*.yaml")):
-        model = load_file(path, Findings(), path.name)
-        if isinstance(model, Model):
-            for variant in model.variants:
-                names[variant.name] = Found(path, path.name, variant.name)
-            if not model.variants:
-                names[model.name] = Found(path, path.name, None)
+        model, variants = _names_in(path)
+        for variant in variants:
+            names[variant] = Found(path, path.name, variant)
+        if model and not variants:
+            names[model] = Found(path, path.name, None)
     return dict(sorted(names.items()))
 
 
@@ -72,15 +72,25 @@ def _in_zoo(name: str) -> Found:
     mention = re.compile(rf"^ +{re.escape(name)} *:|^name: *{re.escape(name)} *$", re.MULTILINE)
     files = [p for p in folder.glob("*.yaml") if mention.search(p.read_text("utf-8"))]
     for path in sorted(files, key=lambda p: p != own):
-        model = load_file(path, Findings(), path.name)
-        if isinstance(model, Model):
-            if any(variant.name == name for variant in model.variants):
-                return Found(path, path.name, name)
-            if model.name == name:
-                return Found(path, path.name, None)
+        model, variants = _names_in(path)
+        if name in variants:
+            return Found(path, path.name, name)
+        if model == name:
+            return Found(path, path.name, None)
     hint = suggestion(name, zoo_names())
     meant = hint if hint and hint.startswith("did") else "`netspec list` shows the zoo"
     raise UsageError(f"no spec named {name!r}, neither in the zoo nor as a file", meant)
+
+
+def _names_in(path: Path) -> tuple[str | None, tuple[str, ...]]:
+    """A model's name and its variants', without checking it; None for a library."""
+    root = read(SourceText.of(path.name, path.read_text("utf-8")), Findings())
+    name = root.get("name") if isinstance(root, Mapping) else None
+    if not isinstance(root, Mapping) or not isinstance(name, Scalar):
+        return None, ()
+    variants = root.get("variants")
+    keys = variants.entries if isinstance(variants, Mapping) else ()
+    return name.text, tuple(key.text for key, _ in keys)
 
 
 def load_model(found: Found, findings: Findings) -> Model | None:

@@ -62,6 +62,9 @@ class FakeSite:
             return f"the_{attribute}"
         return repr(_shrunk(getattr(self.op, attribute)))
 
+    def values(self, attribute: str) -> list[Any]:
+        return [] if self.names else [getattr(self.op, attribute)]
+
     def known(self, attribute: str) -> Any:
         return None if self._named(attribute) else getattr(self.op, attribute)
 

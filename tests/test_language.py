@@ -516,7 +516,7 @@ def test_a_group_sees_everything(specs: Specs) -> None:
     ("declared", "good", "bad"),
     [
         ("int", [3, -1], [3.0, True, "3", [3]]),
-        ("float", [3, 0.5], [True, "0.5", [1.0]]),
+        ("float", [3, 0.5], [True, "0.5", [1.0], float("nan"), float("inf"), 10**400]),
         ("bool", [True, False], [1, "true"]),
         ("text", ["a", ""], [3, True]),
         ("list", [[], [1, [2]]], [3, "a"]),

@@ -175,6 +175,15 @@ def normalize(op: Any, x: torch.Tensor) -> Any:
 
 
 @oracle
+def affine(op: Any, x: torch.Tensor) -> Any:
+    scale, shift = (
+        torch.tensor([f32(v) for v in (value if isinstance(value, tuple) else [value])])
+        for value in (op.scale, op.shift)
+    )
+    return torch.addcmul(shift.double(), x.movedim(1, -1), scale.double()).movedim(-1, 1)
+
+
+@oracle
 def standardize_image(op: Any, x: torch.Tensor) -> Any:
     images = []
     for image in x:
@@ -448,6 +457,8 @@ REFUSED: list[tuple[str, tuple[tuple[int, ...], ...], dict[str, Any], str | None
     ("normalize", ((3, 4, 4),), {"mean": [0.5], "std": 1}, "mean"),
     ("normalize", ((3, 4, 4),), {"mean": 0, "std": [1, 2]}, "std"),
     ("normalize", ((3, 4, 4),), {"mean": 0, "std": [1, 0, 1]}, "std"),
+    ("affine", ((3, 4, 4),), {"scale": [1, 2]}, "scale"),
+    ("affine", ((3, 4, 4),), {"scale": 1, "shift": [1]}, "shift"),
     ("standardize_image", ((7,),), {}, None),
 ]
 

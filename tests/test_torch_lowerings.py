@@ -48,6 +48,9 @@ class KnownSite:
     def known(self, attribute: str) -> Any:
         return as_float32(getattr(self.op, attribute))
 
+    def values(self, attribute: str) -> list[Any]:
+        return [self.known(attribute)]
+
     def code(self, attribute: str) -> str:
         return literal(self.known(attribute))
 
@@ -70,6 +73,9 @@ class NamedSite:
 
     def known(self, attribute: str) -> Any:
         return None
+
+    def values(self, attribute: str) -> list[Any]:
+        return []
 
     def code(self, attribute: str) -> str:
         return attribute

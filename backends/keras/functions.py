@@ -27,7 +27,6 @@ from netspec.backends.source.plan import (
 from netspec.backends.source.program import all_items
 from netspec.backends.source.python import identifier, literal
 from netspec.backends.source.site import OpSite
-from netspec.backends.source.symbols import IN_CHANNELS
 from netspec.backends.source.text import block, docstring
 
 TYPES = {
@@ -60,6 +59,7 @@ class FunctionWriter:
         self.values = Values()
         self.out = Region()
         self.training = Region()  # what only outputs for training need
+        self.in_training = False
         self.loops: list[Loop] = []
         self.shared: dict[int, Shared] = {}
         self.apart = routine.block is None and not _inference_shares_training(routine)
@@ -178,22 +178,22 @@ class FunctionWriter:
         else:
             if len(names) > 1:
                 lines += ["", f"It returns {', '.join(names)}."]
-            lines += ["", "`aux` asks for outputs that are for training only; it has none."]
+            lines += ["", "`aux` changes nothing: no output is for training only."]
         return "\n".join(lines)
 
     # -- items ------------------------------------------------------------------------------
 
     def items(self, items: list[Item], place: Place) -> None:
         for item in items:
-            if not self.apart or self.out is self.training or not _for_training(item):
+            if not self.apart or self.in_training or not _for_training(item):
                 self.item(item, place)
                 continue
             # It is computed after everything else, so nothing may depend on the order.
             if self.loops or place.loop is not None:
                 raise Unroll((self.loops or [place.loop])[-1].syntax)  # type: ignore[union-attr] # not None
-            saved, self.out = self.out, self.training
+            outer, self.out, self.in_training = self.out, self.training, True
             self.item(item, place)
-            self.out = saved
+            self.out, self.in_training = outer, False
 
     def item(self, item: Item, place: Place) -> None:
         self.naming.reach(item, place)
@@ -206,11 +206,12 @@ class FunctionWriter:
 
     def always(self, step: Step, place: Place) -> None:
         assert step.result is not None
-        made = self.share_again(step, step.what, place) if isinstance(step.what, ShareWhat) else (
-            self.apply_shared(step, place)
-            if id(step) in self.routine.shared
-            else self.apply(step, place)
-        )
+        if isinstance(step.what, ShareWhat):
+            made = self.share_again(step, step.what, place)
+        elif id(step) in self.routine.shared:
+            made = self.apply_shared(step, place)
+        else:
+            made = self.apply(step, place)
         self.values.bind(step.result, made)
 
     def sometimes(self, step: Step, place: Place) -> None:
@@ -293,7 +294,7 @@ class FunctionWriter:
         child = self.naming.fixed(child, "group")
         entry = self.define(f"keras.Input({token(read)}.shape[1:])", "shared_input")
         name = f"name={quoted(f'{place.prefix}{child}--shared')}"
-        model = Line("", [self.values.new(step.result.label or "shared")])
+        model = Line("", [self.values.new(f"{step.result.label or 'shared'}_model")])
         begin = len(self.out.statements)
         shared = Shared(self.out, begin, model, name, entry)
         shared.inside[step.read.serial] = entry
@@ -342,7 +343,7 @@ class FunctionWriter:
 
     def loop(self, loop: Loop, place: Place) -> None:
         assert loop.result is not None
-        start, carried = self.values.of(loop.start), self.values.new("inputs")
+        start, carried = self.values.of(loop.start), self.values.new()
         region, outer = Region(), self.out
         self.values.bind(loop.carried, carried)
         self.loops.append(loop)
@@ -415,6 +416,3 @@ def _inference_shares_training(routine: Routine) -> bool:
     steps = [item for item in all_items(routine.items) if isinstance(item, Step)]
     shares = [s for s in steps if isinstance(s.what, ShareWhat) and not s.training]
     return any(s.what.target.training for s in shares if isinstance(s.what, ShareWhat))
-
-
-__all__ = ["IN_CHANNELS", "FunctionWriter"]

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from netspec.backends.lowering import NotLowered, Site
+from netspec.extensions import import_group
 
 # What Keras calls the operations of the snippets, which have no names of their own.
 OPERATIONS = re.compile(
@@ -81,6 +82,8 @@ def lowering(kind: str) -> Lowering:
     """
     import netspec.backends.keras.ops  # noqa: F401  (defines the lowerings that netspec ships)
 
+    if kind not in _lowerings:
+        import_group("netspec.ops.keras")
     if kind not in _lowerings:
         raise NotLowered(kind, "keras")
     return _lowerings[kind]

@@ -532,6 +532,19 @@ def normalize(
     return layers.Identity(name=name)((x - means) / deviations)
 
 
+def affine(
+    x: keras.KerasTensor,
+    scale: float | Sequence[float],
+    shift: float | Sequence[float],
+    *,
+    name: str,
+) -> keras.KerasTensor:
+    """x * scale + shift for each channel."""
+    shape = (1,) * (len(x.shape) - 1) + (x.shape[-1],)
+    scales, shifts = (np.broadcast_to(v, shape).astype(x.dtype) for v in (scale, shift))
+    return layers.Identity(name=name)(x * scales + shifts)
+
+
 def standardize_image(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
     """Each image with mean 0 and deviation 1, the deviation at least 1 / sqrt(elements)."""
     axes = tuple(range(1, len(x.shape)))
@@ -557,6 +570,15 @@ def gelu(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
 def load_weights(model: keras.Model, path: str) -> None:
     """Give `model` the weights of a safetensors file with torch's names and layouts.
 
+    Raises:
+        ValueError: a key is missing or superfluous or has another shape; nothing was assigned.
+    """
+    assign_weights(model, load_file(path))
+
+
+def assign_weights(model: keras.Model, weights: dict[str, np.ndarray]) -> None:
+    """Give `model` weights with torch's names and layouts.
+
     The key `a.b.weight` belongs to the layer `a-b`.
 
     Raises:
@@ -564,7 +586,7 @@ def load_weights(model: keras.Model, path: str) -> None:
     """
     tensors = {
         key.replace(".", "-"): (key, tensor)
-        for key, tensor in load_file(path).items()
+        for key, tensor in weights.items()
         if not key.endswith(".num_batches_tracked")
     }
     problems, assignments = [], []
@@ -578,7 +600,7 @@ def load_weights(model: keras.Model, path: str) -> None:
             assignments.append((variable, from_torch(layer, variable, tensor)))
     problems += [f"{key} belongs to no layer" for key, _ in tensors.values()]
     if problems:
-        raise ValueError(f"{path} does not fit the model: " + "; ".join(problems))
+        raise ValueError("these weights do not fit the model: " + "; ".join(problems))
     for variable, value in assignments:
         variable.assign(value)
 

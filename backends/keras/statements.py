@@ -95,7 +95,7 @@ class Renderer:
 
     def receive(self, value: int, otherwise: str) -> str:
         """The name of a parameter that holds `value`: `x`, or `otherwise` if it is read later."""
-        self.names[value] = RUNNING if self._enters(self.region, value) else self.new(otherwise)
+        self.names[value] = RUNNING if self._enters(self.region, value) else otherwise
         return self.names[value]
 
     # -- uses -------------------------------------------------------------------------------

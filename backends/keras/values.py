@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from netspec.backends.keras.statements import Line, Region, token
@@ -32,7 +31,8 @@ class Shared:
         """Write the model's inputs and outputs and its applications, as they are known now."""
         inputs = [self.entry, *self.aliases.values()]
         outputs = [self.result, *(self.inside[serial] for serial in self.extra)]
-        self.model.text = f"keras.Model({_one_or_list(inputs)}, {_one_or_list(outputs)}, {self.name})"
+        ends = f"{_one_or_list(inputs)}, {_one_or_list(outputs)}"
+        self.model.text = f"keras.Model({ends}, {self.name})"
         for at, (line, read) in enumerate(self.applications):
             call = f"{token(self.model.targets[0])}({_one_or_list([read, *self.aliases])})"
             line.text = call
@@ -86,5 +86,7 @@ class Values:
             shared.extra[serial] = self.new(self.labels[shared.inside[serial]])
         return shared.extra[serial]
 
-    def all_shared(self) -> Iterator[Shared]:
-        yield from self.closed
+
+def _one_or_list(values: list[int]) -> str:
+    tokens = [token(value) for value in values]
+    return tokens[0] if len(tokens) == 1 else f"[{', '.join(tokens)}]"

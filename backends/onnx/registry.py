@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from netspec.backends.lowering import NotLowered
+from netspec.extensions import import_group
 
 Lowering = Callable[..., str]
 F = TypeVar("F", bound=Lowering)
@@ -40,6 +41,8 @@ def lowering(kind: str) -> Lowering:
     Raises:
         NotLowered: the op has none for ONNX.
     """
+    if kind not in _LOWERINGS:
+        import_group("netspec.ops.onnx")
     if kind not in _LOWERINGS:
         raise NotLowered(kind, "onnx")
     return _LOWERINGS[kind]

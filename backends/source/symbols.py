@@ -65,9 +65,9 @@ def total(terms: list[Expr]) -> Expr:
 def difference(a: Expr, b: Expr) -> Expr:
     if isinstance(b, Literal) and b.value == 0:
         return a
-    if isinstance(a, Literal) and isinstance(b, Literal):
-        if isinstance(a.value, int) and isinstance(b.value, int):
-            return Literal(a.value - b.value)
+    values = [e.value for e in (a, b) if isinstance(e, Literal) and isinstance(e.value, int)]
+    if len(values) == 2:
+        return Literal(values[0] - values[1])
     return Binary("-", a, b, 0, 0)
 
 
@@ -107,8 +107,8 @@ def substitute(
         case Index(of, index):
             return Index(go(of), go(index), 0, 0)
         case Slice(of, first, last):
-            ends = (None if x is None else go(x) for x in (first, last))
-            return Slice(go(of), *ends, 0, 0)
+            begin, end = (None if x is None else go(x) for x in (first, last))
+            return Slice(go(of), begin, end, 0, 0)
         case Each(item, bound, of):
             inner = substitute(item, lambda n: n if n.name == bound else name(n), shape)
             return Each(inner, bound, go(of))

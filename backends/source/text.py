@@ -27,7 +27,8 @@ def wrap(line: str) -> list[str]:
     pairs = _top_pairs(line)
     if not pairs:
         return [line]
-    start, end = pairs[-1]
+    # The last pair whose opening fits; a call's own arguments rather than what follows them.
+    start, end = next((p for p in reversed(pairs) if p[0] < WIDTH), pairs[-1])
     inside = line[start + 1 : end].strip()
     if not inside:
         return [line]

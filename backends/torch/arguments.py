@@ -51,7 +51,7 @@ def _all_symmetric(site: Site) -> bool:
     for padding, stride in zip(site.values("padding"), strides, strict=True):
         if padding == "same":
             # torch pads the odd element after, as TensorFlow does, but refuses strides
-            if not site.kind == "conv" or set(stride) != {1}:
+            if site.kind != "conv" or set(stride) != {1}:
                 return False
         elif any(before != after for before, after in padding):
             return False

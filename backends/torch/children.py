@@ -10,7 +10,7 @@ MODULE_NAMES = frozenset(
     """
     T_destination add_module append apply bfloat16 buffers call_super_init children clear compile
     cpu cuda double dump_patches eval extend extra_repr float forward get_buffer get_extra_state
-    get_parameter get_submodule half insert ipu items keys load_state_dict modules mtia
+    get_parameter get_submodule half initialize insert ipu items keys load_state_dict modules mtia
     named_buffers named_children named_modules named_parameters parameters pop
     register_backward_hook register_buffer register_forward_hook register_forward_pre_hook
     register_full_backward_hook register_full_backward_pre_hook

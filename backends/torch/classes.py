@@ -49,8 +49,11 @@ class ClassWriter:
         class_names: Callable[[Routine], str],
         helpers: set[str],
         reserved: frozenset[str],
+        sweeps: Callable[[ClassWriter], bool],
     ) -> None:
         self.routine = routine
+        self.sweeps = sweeps
+        self.has_exceptions = False
         self.reads = reads
         self.class_names = class_names
         self.helpers = helpers
@@ -89,6 +92,12 @@ class ClassWriter:
         else:
             self._body()
             forward = self._forward()
+        exceptions = self.modules.exceptions
+        self.has_exceptions = bool(exceptions.lines)
+        self.init += exceptions.saved.values()
+        if self.routine.block is None and self.sweeps(self):
+            self.init.append("self.apply(initialize)")
+        method = block(exceptions.method(), 1)
         head = [f"class {self.class_names(self.routine)}({base}):"]
         head += docstring(self._doc(), 1)
         lets = self._lets()
@@ -101,16 +110,15 @@ class ClassWriter:
             body += block([*lets, *self.init], 2)
         if not chain and not body:
             body = []
-        return [*head, *body, *([""] + forward if forward else [])]
+        parts = [part for part in (method, forward) if part]
+        return [*head, *body, *(line for part in parts for line in ("", *part))]
 
     def _is_named(self) -> bool:
         body = self.routine.block.body if self.routine.block else None
-        return body.named if body is not None else self.routine.model_named  # type: ignore[attr-defined,no-any-return] # set by the generator
+        return body.named if body is not None else self.routine.model_named
 
     def _doc(self) -> str:
-        if self.routine.doc:  # type: ignore[attr-defined] # set by the generator
-            return str(self.routine.doc)  # type: ignore[attr-defined] # set by the generator
-        return f"Block `{self.routine.name}`."
+        return self.routine.doc or f"Block `{self.routine.name}`."
 
     def _chain(self, items: list[Item]) -> None:
         flat = self.modules.flat(items)
@@ -278,6 +286,8 @@ class ClassWriter:
         if layer.is_parameter:
             same_everywhere(step)
             name = self._name(step)
+            path = ".".join(self.modules.name_of(s) for s in (*self.modules.around, step))
+            self.modules.exceptions.add(step, path)
             self.init.append(owner.set_parameter(name, layer.module))
             text = (layer.function or "{x}").replace("{x}", owner.get_parameter(name))
             self.define(step.result, text, out, running)
@@ -339,7 +349,11 @@ class ClassWriter:
             )
             inner = Owner(owner.get(name), container=not has_parameter)
         self.containers[id(step)] = inner
+        if not what.inline:
+            self.modules.around.append(step)
         self.items(what.items, inner, out, running)
+        if not what.inline:
+            self.modules.around.pop()
 
     def join(
         self, step: Step, what: JoinWhat, owner: Owner, out: list[str], running: str
@@ -400,7 +414,7 @@ class ClassWriter:
         """Write a group's forward once more, reading `given`; its modules are made already."""
         group = target.what
         assert isinstance(group, GroupWhat) and target.read is not None
-        saved, init = dict(self.pending), self.init
+        saved, init, lines = dict(self.pending), self.init, list(self.modules.exceptions.lines)
         start = self.local.new("value")
         out.append(f"{start} = {given}")
         self.pending[target.read.serial] = start
@@ -410,7 +424,7 @@ class ClassWriter:
         self.init = []
         self.items(group.items, self.containers[id(target)], out, self.local.new("value"))
         text = self.pending[group.result.serial]
-        self.pending, self.init = saved, init
+        self.pending, self.init, self.modules.exceptions.lines = saved, init, lines
         if not was_named:
             self.named.discard(target.read.serial)
         return text

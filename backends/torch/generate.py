@@ -8,13 +8,15 @@ from netspec.backends.source.program import Program, planned
 from netspec.backends.source.python import literal
 from netspec.backends.source.text import block, camel, docstring
 from netspec.backends.torch.classes import TYPES, ClassWriter
+from netspec.backends.torch.initialisation import sweep
+from netspec.backends.torch.layer import lowering
 from netspec.backends.torch.snippet_text import snippet_names, snippet_text
 from netspec.graph import Graph
 
 RESERVED = frozenset(
     """
-    Any F NamedTuple OrderedDict Sequence build_model load_file load_weights make_divisible math
-    nn self torch
+    Any F NamedTuple OrderedDict Sequence build_model initialize load_file load_weights
+    make_divisible math nn self torch
     """.split()
 )
 
@@ -27,21 +29,38 @@ def source(graph: Graph) -> str:
     Raises:
         NotLowered: an op has no lowering to torch.
     """
+    for node in graph.nodes:
+        lowering(node.op.kind)  # all are found, with their snippets, before names are given
     return planned(graph, _emit)
 
 
 def _emit(program: Program) -> str:
     class_names = _class_names(program)
     helpers: set[str] = set()
-    classes = []
+    classes: list[list[str]] = []
+    exceptional: list[str] = []
+    common: list[str] = []
+
+    def sweeps(writer: ClassWriter) -> bool:
+        """Whether initial values are swept; asked when the model, the last class, is written."""
+        own = [*exceptional, *([name] if writer.has_exceptions else [])]
+        common.extend(sweep(program, own))
+        return bool(common)
+
+    name = class_names[id(program.model)]
     for routine in program.routines:
         routine.used.clear()
         _describe(routine, program)
         reads = program.reads[id(routine)]
         reserved = RESERVED | frozenset(snippet_names()) | frozenset(class_names.values())
-        writer = ClassWriter(routine, reads, lambda r: class_names[id(r)], helpers, reserved)
+        writer = ClassWriter(
+            routine, reads, lambda r: class_names[id(r)], helpers, reserved, sweeps
+        )
         classes.append(writer.write())
-    name = class_names[id(program.model)]
+        if writer.has_exceptions:
+            exceptional.append(class_names[id(routine)])
+    if common:
+        classes.append(block(common))
     body = "\n\n\n".join("\n".join(lines) for lines in classes)
     outputs = _outputs(program, name)
     rest = [*_build_model(program.model, name), "", "", *_load_weights(), "", "", *_main(program)]

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from netspec.backends.lowering import NotLowered, Site
+from netspec.extensions import import_group
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,8 @@ def lowering(kind: str) -> Lowering:
     """
     import netspec.backends.torch.ops  # noqa: F401  (defines the lowerings that netspec ships)
 
+    if kind not in _lowerings:
+        import_group("netspec.ops.torch")
     if kind not in _lowerings:
         raise NotLowered(kind, "torch")
     return _lowerings[kind]

@@ -21,6 +21,7 @@ from netspec.backends.source.plan import (
 from netspec.backends.source.python import literal
 from netspec.backends.source.site import OpSite
 from netspec.backends.torch.children import is_plain, is_taken
+from netspec.backends.torch.initialisation import Exceptions
 from netspec.backends.torch.layer import Layer, lowering
 from netspec.formula import Expr, Name, free
 
@@ -41,6 +42,8 @@ class Modules:
         self.reads = reads
         self.class_names = class_names
         self.helpers = helpers
+        self.exceptions = Exceptions(routine, names)
+        self.around: list[Step] = []  # the groups around what is being made
 
     # -- what is a chain --------------------------------------------------------------------
 
@@ -110,15 +113,33 @@ class Modules:
     def module(self, step: Step, out: list[str], label: str) -> str:
         """The constructor expression of a step's module; statements before it go to `out`."""
         match step.what:
-            case OpWhat():
+            case OpWhat(_, _, args):
                 layer = self.layer(step)
                 self.helpers.update(layer.helpers)
+                if any(name.endswith("init") for name in args):
+                    path = ".".join(self.name_of(s) for s in (*self.around, step))
+                    self.exceptions.add(step, path)
                 return layer.module
             case CallWhat():
                 return self.call(step, step.what)
             case GroupWhat(items, _, _, named):
-                return self.sequence(items, named, out, label)
+                self.around.append(step)
+                made = self.sequence(items, named, out, label)
+                self.around.pop()
+                return made
         raise AssertionError(step.what)
+
+    def name_of(self, step: Step) -> str:
+        """A step's name, which all its lanes must share.
+
+        Raises:
+            Split: they do not.
+        """
+        lanes = range(len(step.numbers)) if step.condition is None else step.inner.up
+        there = [step.numbers[lane] for lane in lanes]
+        if not step.inner.all_equal(there):
+            raise Split(step.inner, there)
+        return there[0]
 
     def call(self, step: Step, what: CallWhat) -> str:
         """A block's constructor call; parameters that its code does not mention are left out."""
@@ -146,12 +167,14 @@ class Modules:
         simple = all(isinstance(i, Step) and i.condition is None for i in flat)
         if simple:
             before, taken = list(out), set(self.names.taken)
+            exceptions = list(self.exceptions.lines)
             children = [self.module(i, out, self._label(i)) for i in flat]  # type: ignore[arg-type] # all steps
             keys = [i.key for i in flat if isinstance(i, Step)]
             if len(out) == len(before) and all(k is None or k.text for k in keys):
                 return self._sequence_expression(children, keys, named)
             del out[len(before) :]
             self.names.taken = taken
+            self.exceptions.lines = exceptions
         variable = self.names.new(label or "layers")
         out.append(f"{variable} = nn.Sequential()")
         self.fill(variable, flat, named, out)

@@ -1,75 +1,35 @@
-"""Snippets as text: what `snippets.py` defines, read without importing it or torch."""
+"""The torch snippets as text."""
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Iterable
 from pathlib import Path
 
+from netspec.backends import snippet_text as general
 
-@dataclass(frozen=True, slots=True)
-class Snippet:
-    """A top-level definition: its text, and the names in it that the file imports or defines."""
+SNIPPETS = Path(__file__).with_name("snippets.py")
+_files = [SNIPPETS]
 
-    text: str
-    imports: frozenset[str]
-    needs: frozenset[str]
+
+def add_snippets(path: Path) -> None:
+    """Let lowerings of another package name definitions of a file of theirs as helpers.
+
+    Raises:
+        ValueError: it defines a name that another file defines.
+        OSError: it cannot be read.
+    """
+    general.add_snippets(_files, path)
 
 
 def snippet_text(names: Iterable[str]) -> tuple[frozenset[str], str]:
     """The import lines and the text of snippets and of all that they use.
 
-    A line imports one name, so that sets of lines can be united. Definitions stand in the order of
-    `snippets.py`, two empty lines between them.
-
     Raises:
         KeyError: there is no snippet of this name.
     """
-    snippets = _snippets()
-    wanted: set[str] = set()
-    pending = list(names)
-    while pending:
-        name = pending.pop()
-        if name not in wanted:
-            wanted.add(name)
-            pending += snippets[name].needs
-    kept = [snippet for name, snippet in snippets.items() if name in wanted]
-    imports = frozenset().union(*(snippet.imports for snippet in kept))
-    return imports, "\n\n\n".join(snippet.text for snippet in kept)
+    return general.snippet_text(_files, names)
 
 
-def snippet_names() -> tuple[str, ...]:
-    """The names of all snippets, which generated classes must not take where they are copied."""
-    return tuple(_snippets())
-
-
-@cache
-def _snippets() -> dict[str, Snippet]:
-    source = Path(__file__).with_name("snippets.py").read_text(encoding="utf-8")
-    lines = source.splitlines()
-    imports: dict[str, str] = {}
-    definitions: dict[str, ast.FunctionDef | ast.ClassDef] = {}
-    for statement in ast.parse(source).body:
-        if isinstance(statement, ast.Import | ast.ImportFrom):
-            imports.update(_imported(statement))
-        elif isinstance(statement, ast.FunctionDef | ast.ClassDef):
-            definitions[statement.name] = statement
-    found = {}
-    for name, definition in definitions.items():
-        used = {node.id for node in ast.walk(definition) if isinstance(node, ast.Name)}
-        found[name] = Snippet(
-            "\n".join(lines[definition.lineno - 1 : definition.end_lineno]),
-            frozenset(imports[other] for other in used & imports.keys()),
-            frozenset(used & definitions.keys() - {name}),
-        )
-    return found
-
-
-def _imported(statement: ast.Import | ast.ImportFrom) -> Iterator[tuple[str, str]]:
-    """Names that an import binds, each with a line that imports it alone."""
-    origin = f"from {statement.module} " if isinstance(statement, ast.ImportFrom) else ""
-    for alias in statement.names:
-        text = f"{alias.name} as {alias.asname}" if alias.asname else alias.name
-        yield alias.asname or alias.name, f"{origin}import {text}"
+def snippet_names() -> frozenset[str]:
+    """The names of all snippets."""
+    return general.snippet_names(_files)

@@ -423,6 +423,22 @@ class Normalize(nn.Module):
         return (x - mean) / std
 
 
+class Affine(nn.Module):
+    """x * scale + shift, with one number for all channels or one per channel."""
+
+    def __init__(self, scale: float | Sequence[float], shift: float | Sequence[float]) -> None:
+        super().__init__()
+        self.scale = scale
+        self.shift = shift
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        shape = (-1, *[1] * (x.dim() - 2))
+        # Made here and not kept as buffers, which `to_empty` would leave without their values.
+        scale = torch.tensor(self.scale, dtype=torch.float32).to(x).view(shape)
+        shift = torch.tensor(self.shift, dtype=torch.float32).to(x).view(shape)
+        return x * scale + shift
+
+
 class StandardizeImage(nn.Module):
     """(x - mean) / max(deviation, 1 / sqrt(count)) over each whole sample.
 

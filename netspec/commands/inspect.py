@@ -51,9 +51,11 @@ def show(args: argparse.Namespace) -> int:
 
 
 def schema(args: argparse.Namespace) -> int:
-    """Print the JSON Schema."""
+    """Print the JSON Schema, with the ops of other packages."""
+    from netspec.extensions import import_ops
     from netspec.schema import make_schema
 
+    import_ops()
     print(json.dumps(make_schema(), indent=2))
     return 0
 

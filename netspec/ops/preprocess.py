@@ -15,6 +15,26 @@ else:
     np = LazyModule("numpy")
 
 
+def per_channel(values: Floats | float, channels: int) -> tuple[float, ...]:
+    """One float32 number for each channel."""
+    return tuple(map(f32, values if isinstance(values, tuple) else (values,) * channels))
+
+
+def require_per_channel(x: TensorType, **attributes: Floats | float) -> None:
+    """Refuse lists that are not as long as `x` has channels.
+
+    Raises:
+        OpError: one is not.
+    """
+    for name, values in attributes.items():
+        if isinstance(values, tuple) and len(values) != x.channels:
+            raise OpError(
+                f"`{name}` has {len(values)} numbers but the input has {x.channels} channels",
+                attribute=name,
+                hint="write one number for all channels, or one per channel",
+            )
+
+
 class Normalize(Op, kind="normalize"):
     """(x - mean) / std, per channel."""
 
@@ -31,27 +51,43 @@ class Normalize(Op, kind="normalize"):
     )
 
     def infer(self, x: TensorType) -> TensorType:
-        for name, values in (("mean", self.mean), ("std", self.std)):
-            if isinstance(values, tuple) and len(values) != x.channels:
-                raise OpError(
-                    f"`{name}` has {len(values)} numbers but the input has {x.channels} channels",
-                    attribute=name,
-                    hint="write one number for all channels, or one per channel",
-                )
-        if min(self.per_channel("std", x.channels)) <= 0:
+        require_per_channel(x, mean=self.mean, std=self.std)
+        if min(per_channel(self.std, x.channels)) <= 0:
             raise OpError("a standard deviation must be positive", attribute="std")
         return x
 
-    def per_channel(self, name: str, channels: int) -> tuple[float, ...]:
-        """`mean` or `std` with one float32 number for each channel."""
-        values = getattr(self, name)
-        return tuple(map(f32, values if isinstance(values, tuple) else (values,) * channels))
+    def reference(self, x: Array) -> Array:
+        shape = (-1, *(1,) * (x.ndim - 2))
+        mean = np.reshape(per_channel(self.mean, x.shape[1]), shape)
+        std = np.reshape(per_channel(self.std, x.shape[1]), shape)
+        result: Array = (x - mean) / std
+        return result
+
+
+class Affine(Op, kind="affine"):
+    """x * scale + shift, per channel, by fixed numbers: nothing is trained."""
+
+    scale: Floats = attr(doc="factor: one number, or one per channel")
+    shift: Floats = attr(0.0, doc="added after it: one number, or one per channel")
+
+    cases = (
+        case((3, 4, 5), scale=[0.458, 0.448, 0.45], shift=[-0.03, -0.088, -0.188]),
+        case((3, 4, 5), scale=0.17),
+        case((1, 4, 5), scale=[-2], shift=0.5),
+        case((4,), scale=[0, 1, 2, 3], shift=2),
+        case((2, 6), scale=0.3, shift=[0.7, -0.7]),
+        case((2, 3, 4, 5), scale=[0.43, 0.39], shift=0.1),
+    )
+
+    def infer(self, x: TensorType) -> TensorType:
+        require_per_channel(x, scale=self.scale, shift=self.shift)
+        return x
 
     def reference(self, x: Array) -> Array:
         shape = (-1, *(1,) * (x.ndim - 2))
-        mean = np.reshape(self.per_channel("mean", x.shape[1]), shape)
-        std = np.reshape(self.per_channel("std", x.shape[1]), shape)
-        result: Array = (x - mean) / std
+        scale = np.reshape(per_channel(self.scale, x.shape[1]), shape)
+        shift = np.reshape(per_channel(self.shift, x.shape[1]), shape)
+        result: Array = x * scale + shift
         return result
 
 

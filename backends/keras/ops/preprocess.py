@@ -11,6 +11,11 @@ def normalize(site: Site) -> Layer:
     return helper("normalize", site.code("mean"), site.code("std"))
 
 
+@lowers("affine")
+def affine(site: Site) -> Layer:
+    return helper("affine", site.code("scale"), site.code("shift"))
+
+
 @lowers("standardize_image")
 def standardize_image(site: Site) -> Layer:
     return helper("standardize_image")

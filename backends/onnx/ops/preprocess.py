@@ -6,15 +6,23 @@ import numpy as np
 
 from netspec.backends.onnx.builder import Builder
 from netspec.backends.onnx.registry import lowers
-from netspec.ops.preprocess import Normalize, StandardizeImage
+from netspec.ops.preprocess import Affine, Normalize, StandardizeImage, per_channel
 
 
 @lowers("normalize")
 def normalize(b: Builder, op: Normalize, x: str) -> str:
     """(x - mean) / std per channel."""
     shape = (-1, *(1,) * b.x.rank)
-    mean, std = (np.reshape(op.per_channel(n, b.x.channels), shape) for n in ("mean", "std"))
+    mean, std = (np.reshape(per_channel(v, b.x.channels), shape) for v in (op.mean, op.std))
     return b.add("Div", b.add("Sub", x, b.floats(mean)), b.floats(std))
+
+
+@lowers("affine")
+def affine(b: Builder, op: Affine, x: str) -> str:
+    """x * scale + shift per channel."""
+    shape = (-1, *(1,) * b.x.rank)
+    scale, shift = (np.reshape(per_channel(v, b.x.channels), shape) for v in (op.scale, op.shift))
+    return b.add("Add", b.add("Mul", x, b.floats(scale)), b.floats(shift))
 
 
 @lowers("standardize_image")

@@ -13,6 +13,12 @@ def normalize(site: Site) -> Layer:
     return Layer(module, helpers=("Normalize",))
 
 
+@lowers("affine")
+def affine(site: Site) -> Layer:
+    module = call("Affine", site.code("scale"), site.code("shift"))
+    return Layer(module, helpers=("Affine",))
+
+
 @lowers("standardize_image")
 def standardize_image(site: Site) -> Layer:
     return Layer("StandardizeImage()", helpers=("StandardizeImage",))

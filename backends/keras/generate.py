@@ -1,0 +1,147 @@
+"""A graph as standalone Keras source in functional style, channels last."""
+
+from __future__ import annotations
+
+import builtins
+import re
+
+from netspec.backends.keras.functions import FunctionWriter
+from netspec.backends.keras.layer import lowering
+from netspec.backends.keras.snippet_text import snippet_names, snippet_text
+from netspec.backends.source.header import header
+from netspec.backends.source.imports import MAKE_DIVISIBLE, import_block, needed_imports
+from netspec.backends.source.program import Program, planned
+from netspec.backends.source.python import identifier, literal
+from netspec.backends.source.text import block
+from netspec.graph import Graph
+
+RESERVED = frozenset(
+    """
+    Any Sequence TRAINING_ONLY annotations build_model initializers itertools keras layers
+    load_file make_divisible math network np ops
+    """.split()
+)
+MARKS = {
+    "from collections.abc import Sequence": "Sequence[",
+    "from keras import initializers": "initializers.",
+    "from keras import layers": "layers.",
+    "from keras import ops": "ops.",
+    "from typing import Any": "Any",
+    "import itertools": "itertools.",
+    "import math": "math.",
+}
+LOAD_WEIGHTS = '''\
+def load_weights(model: keras.Model, path: str) -> None:
+    """Give `model` the weights of a safetensors file with torch's names and layouts.
+
+    What the file has for parts in `TRAINING_ONLY` is passed over if `model` was built without.
+
+    Raises:
+        ValueError: a key is missing or superfluous or has another shape; nothing was assigned.
+    """
+    built = [f"{layer.name}-" for layer in model.layers]
+    absent = [
+        f"{part}."
+        for part in TRAINING_ONLY
+        if not any(name.startswith(f"{part.replace('.', '-')}-") for name in built)
+    ]
+    weights = load_file(path)
+    for key in list(weights):
+        if f"{key}.".startswith(tuple(absent)):
+            del weights[key]
+    assign_weights(model, weights)'''
+
+
+def source(graph: Graph) -> str:
+    """Keras source of a graph: `build_model(**params, aux=False)`, `load_weights(model, path)`.
+
+    The text runs with keras, numpy and safetensors alone, on any engine of Keras. Layers are named
+    by their paths with `-` for `.`. `build_model` gives a functional model of channels-last inputs
+    with the spec's names; several outputs are a list in the spec's order, and outputs that only
+    training reads exist with `aux=True`.
+
+    Raises:
+        NotLowered: an op has no lowering to Keras.
+    """
+    for node in graph.nodes:
+        lowering(node.op.kind)  # all are found, with their snippets, before names are given
+    return planned(graph, _emit)
+
+
+def _emit(program: Program) -> str:
+    names = _function_names(program)
+    reserved = RESERVED | snippet_names() | frozenset(names.values())
+    helpers: set[str] = set()
+    functions = []
+    for routine in program.routines:
+        writer = FunctionWriter(routine, lambda r: names[id(r)], helpers, reserved)
+        is_model = routine is program.model
+        lines = writer.model(_title(program.graph)) if is_model else writer.block()
+        functions.append("\n".join(lines))
+    heads = _training_only(program.graph)
+    helpers.add("assign_weights" if heads else "load_weights")
+    snippet_imports, snippets = snippet_text(helpers)
+    if heads:
+        functions += [LOAD_WEIGHTS]
+    text = "\n\n\n".join([*functions, "\n".join(_main(program))])
+    if re.search(r"\bmake_divisible\(", text):
+        snippets = f"{MAKE_DIVISIBLE}\n\n\n{snippets}"
+    wanted = snippet_imports | needed_imports(text, MARKS) | {"import keras"}
+    if heads:
+        wanted |= {"from safetensors.numpy import load_file"}
+    imports = import_block(wanted)
+    if heads:
+        imports += f"\n\n{_constant('TRAINING_ONLY', heads)}"
+    parts = [header(program.graph, "Keras"), imports]
+    return "\n\n".join(parts) + f"\n\n\n{snippets}\n\n\n{text}\n"
+
+
+def _function_names(program: Program) -> dict[int, str]:
+    """A function name per block; a block written twice gets a number."""
+    taken = RESERVED | snippet_names() | frozenset(dir(builtins))
+    names: dict[int, str] = {}
+    for routine in program.routines[:-1]:
+        snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", routine.name).lower()
+        wanted = name = identifier(snake, taken)
+        number = 2
+        while name in names.values():
+            name, number = f"{wanted}_{number}", number + 1
+        names[id(routine)] = name
+    return names
+
+
+def _title(graph: Graph) -> str:
+    """The graph's name as Keras takes it for a model."""
+    return re.sub(r"[^A-Za-z0-9_]", "_", graph.name).lstrip("_") or "model"
+
+
+def _training_only(graph: Graph) -> list[str]:
+    """The shortest paths that hold all weights which inference does without, and no others."""
+    needed = {weight.key for node in graph.inference_nodes for weight in node.weights}
+    spared = [weight.key for weight in graph.weights if weight.key not in needed]
+    inner = {prefix for key in needed for prefix in _prefixes(key)}
+    return list(dict.fromkeys(next(p for p in _prefixes(key) if p not in inner) for key in spared))
+
+
+def _prefixes(key: str) -> list[str]:
+    parts = key.split(".")
+    return [".".join(parts[: n + 1]) for n in range(len(parts))]
+
+
+def _constant(name: str, values: list[str]) -> str:
+    return "\n".join(block([f"{name} = {literal(values)}"]))
+
+
+def _main(program: Program) -> list[str]:
+    """What the file does as a script: a summary, and the outputs for a random batch."""
+    inputs = []
+    for value in program.graph.inputs:
+        channels, *spatial = value.type.shape
+        inputs.append(f"keras.random.normal({(2, *spatial, channels)})")
+    batch = inputs[0] if len(inputs) == 1 else f"[{', '.join(inputs)}]"
+    return [
+        'if __name__ == "__main__":',
+        "    network = build_model()",
+        "    network.summary()",
+        *block([f"print(network({batch}))"], 1),
+    ]

@@ -1,0 +1,483 @@
+"""Generated Keras source: names, values and weights against the graph and the NumPy reference.
+
+TensorFlow runs in one child process, which has nothing of netspec but the generated files.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+import netspec
+from netspec.backends.keras.generate import source
+from netspec.exports.probe import probe_inputs, probe_weights
+from netspec.graph import Graph
+from netspec.reference import evaluate
+
+EXACT = 1e-10  # of the largest output, in float64
+ROUNDED = 1e-7  # where attributes count, which the reference has as float32
+
+ZOO = {
+    "alexnet": (3, 96, 96),
+    "densenet121": (3, 64, 64),
+    "efficientnet_b1": (3, 64, 64),
+    "googlenet": (3, 64, 64),
+    "lenet5": (1, 32, 32),
+    "mnasnet0_5": (3, 64, 64),
+    "mobilenet_v2": (3, 64, 64),
+    "resnet18": (3, 64, 64),
+    "resnext50_32x4d": (3, 64, 64),
+    "shufflenet_v2_x0_5": (3, 64, 64),
+    "squeezenet1_0": (3, 64, 64),
+    "squeezenet1_1": (3, 67, 65),
+    "squeezenet_cifar10": (3, 32, 32),
+    "vgg11_bn": (3, 32, 32),
+    "mc3_18": (3, 4, 16, 16),
+    "inception_v3": (3, 299, 299),
+}
+
+SPECS = {
+    "auxiliary": """
+params: {classes: 5, width: 4}
+inputs: {image: [3, 12, 12]}
+blocks:
+  unit: {params: {out: int}, body: [{conv: {out, kernel: 3, padding: 1}}, batch_norm, relu]}
+  head:
+    params: {classes: int}
+    body: {pool: global_avg_pool, fc: {conv: {out: =classes, kernel: 1}}, flat: flatten}
+body:
+  stem: {unit: =width}
+  stage:
+    - repeat: {each: [4, 6], as: out}
+      unit: {out}
+    - unit: 8
+  side: {body: {a: {unit: 4}, b: {repeat: 2, inline: {"c{i}": {unit: 4}}}, head: {head: {classes}}}}
+  deep: {from: stage, unit: 8}
+  heads:
+    body:
+      main: {head: {classes}}
+      extra: {from: deep, head: {classes}}
+  last: {from: deep, max_pool: 2}
+outputs:
+  early: {from: side, only: training}
+  logits: heads.main
+  extra: {from: heads.extra, only: training}
+  features: last
+""",
+    "loops": """
+params: {depths: [2, 0, 3], widths: [4, 6, 8], growth: 3, classes: 4}
+let: {total: =sum(depths)}
+inputs: {image: [3, 16, 16]}
+blocks:
+  dense:
+    params: {growth: int, n: 2}
+    body:
+      - repeat: =n
+        inline:
+          - concat:
+              - {"new{i}": {conv: {out: =growth, kernel: 3, padding: 1}}, "act{i}": relu}
+              - {"old{i}": identity}
+  res:
+    params: {out: int, drop: 0.0}
+    let: {project: =out != input.channels}
+    body:
+      a: {conv: {out, kernel: 3, padding: 1}}
+      b: relu
+      skip: {from: input, when: =project, conv: {out, kernel: 1}}
+      sum: {add: [b, skip]}
+      drop: {dropout: =drop, when: =drop > 0}
+body:
+  - conv: {out: 4, kernel: 3, padding: 1}
+  - repeat: {each: =depths, as: depth, index: s}
+    inline:
+      - {max_pool: 2, when: =s > 0}
+      - repeat: =depth
+        res: {out: "=widths[s]", drop: =0.1 * i}
+      - {batch_norm, when: =s == len(depths) - 1}
+  - relu
+  - dense: {growth}
+  - dense: {growth: 2, n: 3}
+  - body:
+      - repeat: 3
+        inline:
+          - conv: {out: 4, kernel: 1}
+          - relu
+      - {repeat: =total, body: [{linear: {out: 4, per_position: true}}, tanh]}
+  - global_avg_pool
+  - flatten
+  - linear: =classes
+""",
+    "numbered": """
+inputs: {image: [4, 10, 10]}
+blocks:
+  unit:
+    params: {kernel: int, out: int}
+    body:
+      - {conv: {out, kernel, padding: =kernel // 2}, when: =kernel > 1}
+      - {batch_norm, when: =out != input.channels}
+      - relu
+      - inline: [{conv: {out, kernel: 1}}, {batch_norm, when: =kernel > 1}]
+        when: =out > 4
+      - concat:
+          - input
+          - {p: {conv: {out: 2, kernel: 1}}}
+          - {q: {inline: [{conv: {out: 3, kernel: 1}}, relu]}}
+      - conv: {out, kernel: 1}
+body:
+  - repeat: {each: [[1, 4], [3, 6], [1, 6], [3, 8]], as: [kernel, out]}
+    unit: {kernel, out}
+  - inline: [{conv: {out: 4, kernel: 1}}, relu]
+  - concat:
+      - {a: {inline: [{conv: {out: 4, kernel: 1}}]}}
+      - {b: {body: [relu, {conv: {out: 2, kernel: 1}}]}}
+  - conv: {out: 3, kernel: 1}
+""",
+    "names": """
+params: {def_: 4, x: 3, name: 2, layers: 2, keras: 5, l: 1, inputs: 2, y: 1}
+inputs: {image: [3, 9, 9]}
+blocks:
+  conv_block:
+    params: {x: int, name: 1, inputs: 1}
+    body: {x: {conv: {out: =x * name * inputs, kernel: 1}}, name: relu}
+  Fire:
+    params: {np: int}
+    body: {x: {conv: {out: =np, kernel: 1}}, squeeze: relu, y: {concat: [x, squeeze, input]}}
+  max_pool2: {body: [{max_pool: 2}]}
+  keras: {params: {ops: 2}, body: [{conv: {out: =ops, kernel: 1}}]}
+body:
+  add: {conv_block: {x}}
+  matmul: {conv: {out: =def_, kernel: 1}}
+  reshape_1: relu
+  pad: {Fire: 3}
+  add_2: {Fire: {np: =layers}}
+  "1": {max_pool2}
+  2x: {conv_block: {x: =keras, name, inputs}}
+  keras: keras
+  _hidden: {conv: {out: =def_, kernel: 1, groups: =l}}
+  rows:
+    repeat: {each: [[1, 2], [2, 3]], as: [max_pool, load_file]}
+    inline: {"mean_{max_pool}": {conv: {out: =load_file * y, kernel: 1}}}
+  mixed:
+    repeat: {each: [add, take, added], as: word}
+    inline: {"{word}_9": {conv: {out: 4, kernel: 1}}}
+  print: {conv: {out: 4, kernel: 1}}
+  "s{'a' if layers > 1 else 'b'}": relu
+""",
+    "shared": """
+inputs: {a: [3, 8, 8], b: [3, 8, 8]}
+blocks:
+  enc: {params: {out: 4}, body: [{conv: {out, kernel: 3, padding: 1}}, batch_norm, relu]}
+body:
+  ref: {from: a, conv: {out: 4, kernel: 1}}
+  tower:
+    from: a
+    body:
+      c: {conv: {out: 4, kernel: 1}}
+      p: {parameter: {shape: [4, 8, 8], init: {normal: {std: 1.0}}}}
+      d: {add: [c, p, ref]}
+      e: relu
+  again: {from: b, share: tower}
+  inside: {from: tower.c, sigmoid}
+  blk: {from: again, enc}
+  blk2: {from: tower, share: blk}
+  blk3: {from: inside, share: blk}
+  op: {conv: {out: 4, kernel: 3, padding: 1}}
+  op2: {share: op}
+  sum: {add: [blk, blk2, op2]}
+  seq: [{conv: {out: 4, kernel: 1}}, {share: op}, {conv: {out: 5, kernel: 1}}]
+  scale: {parameter: {shape: [5, 1, 1], init: ones}}
+  m: {mul: [seq, scale]}
+  flat: {from: m, flatten}
+  out: {linear: 3}
+outputs: {out: out, m: m}
+""",
+    "unet": """
+params: {base: 4, classes: 2}
+inputs: {image: [3, 24, 16]}
+blocks:
+  double:
+    params: {out: int}
+    body: [{conv: {out, kernel: 3, padding: 1, bias: false}}, batch_norm, relu]
+body:
+  down:
+    repeat: {times: 3, index: d}
+    inline:
+      enc{d}: {double: =base * 2 ** d}
+      pool{d}: {max_pool: 2}
+  mid: {double: =base * 8}
+  up:
+    repeat: {times: 3, index: u}
+    inline:
+      up{u}: {conv_transpose: {out: =base * 2 ** (2 - u), kernel: 2, stride: 2}}
+      cat{u}: {concat: ["enc{2 - u}", "up{u}"]}
+      dec{u}: {double: =base * 2 ** (2 - u)}
+  head: {conv: {out: =classes, kernel: 1}}
+""",
+    "kinds": """
+params: {act: {type: kind, default: silu}, gate: {type: kind, default: hard_sigmoid}}
+inputs: {image: [4, 8, 8]}
+blocks:
+  unit:
+    params: {act: {type: kind, default: relu}}
+    body: [{conv: {out: 4, kernel: 1}}, =act]
+  small: {body: {c: {conv: {out: 4, kernel: 1}}, r: {add: [c, input]}}}
+body:
+  features:
+    - unit
+    - unit: {act}
+    - {repeat: {each: [relu6, small, abs], as: k}, unit: {act: =k}}
+    - {repeat: {each: [relu, gelu], as: k}, inline: [=k, {conv: {out: 4, kernel: 1}}]}
+  mid:
+    body:
+      a: =gate
+      b: {from: a, conv: {out: 4, kernel: 1}}
+      c: {from: a, repeat: 3, inline: {"z{i}": {conv: {out: 4, kernel: 1}}}}
+      d: {mul: [b, c]}
+""",
+}
+
+# Source made with the defaults serves other parameters, as far as `build_model` takes them.
+VARIED: dict[str, tuple[str, dict[str, Any], tuple[int, ...] | None]] = {
+    "resnet-varied": ("resnet50", {"layers": [1, 2, 1, 1], "num_classes": 7}, (3, 64, 64)),
+    "densenet-varied": ("densenet121", {"depths": [2, 1, 3], "growth": 5, "stem": 6}, (3, 64, 64)),
+    "mobilenet-varied": ("mobilenet_v2", {"width": 0.35, "num_classes": 3}, (3, 64, 64)),
+    "loops-varied": ("loops", {"depths": [1, 0, 4, 2], "widths": [3, 5, 7, 4], "growth": 1}, None),
+    "unet-varied": ("unet", {"base": 3, "classes": 5}, None),
+    "auxiliary-varied": ("auxiliary", {"classes": 2, "width": 6}, None),
+}
+
+CHILD = """
+import json, pathlib, runpy, sys, traceback
+import numpy as np
+import keras
+
+keras.config.set_floatx("float64")
+folder = pathlib.Path(sys.argv[1])
+
+
+def names(model):
+    for layer in model.layers:
+        yield from names(layer) if isinstance(layer, keras.Model) else [layer.name]
+
+
+def examine(path, job):
+    scope = runpy.run_path(str(path))
+    options = {job["spelt"].get(k, k): v for k, v in job["params"].items()}
+    given = np.load(path.with_suffix(".npz"))
+    arrays = {}
+    for aux in (False, True):
+        model = scope["build_model"](**options, aux=aux)
+        scope["load_weights"](model, str(path.with_suffix(".safetensors")))
+        inputs = [np.moveaxis(given[x.name], 1, -1) for x in model.inputs]
+        outputs = model(inputs if len(inputs) > 1 else inputs[0], training=False)
+        outputs = outputs if isinstance(outputs, list) else [outputs]
+        for index, y in enumerate(outputs):
+            arrays[f"{aux}-{index}"] = np.moveaxis(np.asarray(y), -1, 1)
+    np.savez(path.with_suffix(".out.npz"), **arrays)
+    model = scope["build_model"](**options)
+    try:
+        scope["load_weights"](model, str(path.with_suffix(".more")))
+        refusal = ""
+    except ValueError as error:
+        refusal = str(error)
+    model = scope["build_model"](**options, aux=True)
+    return {
+        "layers": list(names(model)),
+        "params": int(sum(np.prod(v.shape) for v in model.trainable_variables)),
+        "title": model.name,
+        "refusal": refusal,
+    }
+
+
+found = {}
+for name, job in json.loads((folder / "jobs.json").read_text()).items():
+    try:
+        keras.backend.clear_session()
+        found[name] = examine(folder / f"{name}.py", job)
+    except Exception:
+        found[name] = {"failure": traceback.format_exc(limit=-6)}
+found["alone"] = not any(name.split(".")[0] == "netspec" for name in sys.modules)
+(folder / "found.json").write_text(json.dumps(found))
+"""
+
+
+@dataclass
+class Job:
+    """A graph, and the graph whose source is to build it."""
+
+    graph: Graph
+    text: str
+    params: dict[str, Any] = field(default_factory=dict)
+
+
+def load(name: str, folder: Path, shape: tuple[int, ...] | None = None, **params: Any) -> Graph:
+    if name not in SPECS:
+        return netspec.load(name, inputs={"image": shape} if shape else None, **params)
+    path = folder / f"{name}.yaml"
+    path.write_text(f"netspec: 1\nname: {name}\n{SPECS[name]}")
+    return netspec.load(path, **params)
+
+
+def jobs(folder: Path) -> dict[str, Job]:
+    found = {}
+    for name, shape in [*ZOO.items(), *((name, None) for name in SPECS)]:
+        graph = load(name, folder, shape)
+        found[name] = Job(graph, source(graph))
+    for key, (name, params, shape) in VARIED.items():
+        found[key] = Job(
+            load(name, folder, shape, **params), source(load(name, folder, shape)), params
+        )
+    return found
+
+
+@dataclass
+class Results:
+    """What the child found, by name."""
+
+    jobs: dict[str, Job]
+    child: dict[str, Any]
+    errors: dict[str, float]
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    folder = tmp_path_factory.mktemp("keras_source")
+    made, truths, described = jobs(folder), {}, {}
+    for name, job in made.items():
+        path = folder / f"{name}.py"
+        path.write_text(job.text)
+        weights = probe_weights(job.graph, 0)
+        inputs = probe_inputs(job.graph, 1, 2)
+        save_file(weights, path.with_suffix(".safetensors"))
+        save_file({**weights, "not_there.weight": np.ones(3)}, path.with_suffix(".more"))
+        np.savez(path.with_suffix(".npz"), **inputs)
+        truths[name] = truth(job.graph, weights, inputs)
+        described[name] = {"params": job.params, "spelt": {"layers": "layers_"}}
+    (folder / "jobs.json").write_text(json.dumps(described))
+    script = folder / "child_process.py"
+    script.write_text(CHILD)
+    process = subprocess.run([sys.executable, script, folder], capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr[-3000:]
+    errors = {
+        name: error(expected, folder / f"{name}.out.npz") for name, expected in truths.items()
+    }
+    return Results(made, json.loads((folder / "found.json").read_text()), errors)
+
+
+def truth(graph: Graph, weights: Any, inputs: Any) -> dict[str, Any]:
+    """The reference's outputs without and with those for training, numbered in order."""
+    values = {v: inputs[v.name].astype(np.float64) for v in graph.inputs}
+    found = evaluate(graph.nodes, weights, values, wanted=[o.value for o in graph.outputs])
+    both = {False: graph.inference_outputs, True: graph.outputs}
+    return {f"{aux}-{i}": found[o.value] for aux, os in both.items() for i, o in enumerate(os)}
+
+
+def error(expected: dict[str, Any], path: Path) -> float:
+    """The largest difference, relative to the largest value of its output."""
+    if not path.exists():
+        return float("inf")
+    given = np.load(path)
+    assert set(given) == set(expected)
+    assert all(given[key].shape == y.shape for key, y in expected.items())
+    return max(
+        float(np.abs(given[key] - y).max() / np.abs(y).max()) for key, y in expected.items()
+    )
+
+
+EVERY = [*ZOO, *SPECS, *VARIED]
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_computes_the_reference(name: str, results: Results) -> None:
+    assert "failure" not in results.child[name], results.child[name]["failure"]
+    kinds = {node.op.kind for node in results.jobs[name].graph.nodes}
+    rounds = kinds & {"batch_norm", "layer_norm", "local_response_norm", "hard_sigmoid"}
+    assert results.errors[name] <= (ROUNDED if rounds else EXACT)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_layers_bear_the_paths_and_hold_the_parameters(name: str, results: Results) -> None:
+    graph, found = results.jobs[name].graph, results.child[name]
+    paths = {node.path.replace(".", "-") for node in graph.nodes if not node.shared}
+    # Two dashes follow a name that Keras could give to an operation.
+    assert paths <= {layer.removesuffix("--") for layer in found["layers"]}
+    assert len(found["layers"]) == len(set(found["layers"]))
+    assert found["params"] == graph.param_count
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_a_superfluous_key_is_refused(name: str, results: Results) -> None:
+    assert "not_there.weight belongs to no layer" in results.child[name]["refusal"]
+
+
+def test_the_files_run_alone(results: Results) -> None:
+    assert results.child["alone"] is True
+
+
+def test_generated_source_is_clean(results: Results, tmp_path: Path) -> None:
+    for name, job in results.jobs.items():
+        (tmp_path / f"{name.replace('-', '_')}.py").write_text(job.text)
+    for command in (["check"], ["format", "--check", "--line-length", "100"]):
+        full = [sys.executable, "-m", "ruff", *command, "--isolated", "--no-cache", tmp_path]
+        process = subprocess.run(full, capture_output=True, text=True)
+        assert process.returncode == 0, process.stdout
+
+
+def body(text: str, function: str) -> str:
+    """A function of generated source, without its docstring."""
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.FunctionDef) and node.name == function:
+            lines = text.splitlines()[node.body[1].lineno - 1 : node.end_lineno]
+            return "\n".join(line[4:] for line in lines)
+    raise AssertionError(f"no function {function}")
+
+
+def test_a_block_reads_as_people_write_it() -> None:
+    fire = body(source(netspec.load("squeezenet1_1")), "fire")
+    convolution = 'layers.Conv2D(squeeze, 1, kernel_initializer="he_uniform", name=f"{name}-squeeze")'
+    assert fire.splitlines()[0] == f"x = {convolution}(x)"
+    assert fire.splitlines()[-1] == "return x"
+    assert 'x = layers.Concatenate(name=f"{name}-expand")([expand1x1_activation, x])' in fire
+
+
+def test_loops_stay_loops() -> None:
+    resnet = body(source(netspec.load("resnet50")), "build_model")
+    assert "for stage, depth in enumerate(layers_):\n    for i in range(depth):\n" in resnet
+    assert 'name=f"layer{stage + 1}-{i}"' in resnet
+    inverted = body(source(netspec.load("efficientnet_b0")), "mbconv")
+    assert "number = itertools.count()\nif expand != 1:\n" in inverted
+
+
+def test_text_of_a_spec_stays_text(tmp_path: Path) -> None:
+    """Whatever stands in strings of a spec, no code of generated source comes from it."""
+    path = tmp_path / "hostile.yaml"
+    path.write_text(
+        r"""
+netspec: 1
+name: 'evil'
+source: '"""; evil() #'
+doc: 'a """ + evil() + """ \'
+params: {depth: 2, text: {type: text, default: '"; evil(); "'}}
+inputs: {image: [3, 4, 4]}
+blocks:
+  unit: {doc: '\"""; evil()', body: [relu]}
+body:
+  a{'b' if depth > 1 else '" + str(evil()) + "'}:
+    unit:
+  c{"b" if text != '\' else "'}{evil()}{'"}: {repeat: 1, inline: {"z{i}": tanh}}
+""".replace('  c{"b" if text != \'\\\' else "\'}{evil()}{\'"}', "  last")
+    )
+    tree = ast.parse(source(netspec.load(path)))
+    called = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call)
+              and isinstance(node.func, ast.Name)}  # fmt: skip
+    assert "evil" not in called
+    assert {"unit", "build_model"} <= called | {"build_model"}
