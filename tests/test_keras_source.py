@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -42,8 +43,10 @@ ZOO = {
     "squeezenet_cifar10": (3, 32, 32),
     "vgg11_bn": (3, 32, 32),
     "mc3_18": (3, 4, 16, 16),
-    "inception_v3": (3, 299, 299),
+    "inception_v3": (3, 96, 96),
 }
+
+FIXED = {"inception_v3": {"aux_logits": False}}  # its auxiliary head needs large images
 
 SPECS = {
     "auxiliary": """
@@ -274,7 +277,7 @@ def examine(path, job):
     options = {job["spelt"].get(k, k): v for k, v in job["params"].items()}
     given = np.load(path.with_suffix(".npz"))
     arrays = {}
-    for aux in (False, True):
+    for aux in (False, True) if job["aux"] else (False,):
         model = scope["build_model"](**options, aux=aux)
         scope["load_weights"](model, str(path.with_suffix(".safetensors")))
         inputs = [np.moveaxis(given[x.name], 1, -1) for x in model.inputs]
@@ -282,18 +285,15 @@ def examine(path, job):
         outputs = outputs if isinstance(outputs, list) else [outputs]
         for index, y in enumerate(outputs):
             arrays[f"{aux}-{index}"] = np.moveaxis(np.asarray(y), -1, 1)
+        refusal = "none"
+        try:
+            scope["load_weights"](model, str(path.with_suffix(".more")))
+        except ValueError as error:
+            refusal = str(error)
     np.savez(path.with_suffix(".out.npz"), **arrays)
-    model = scope["build_model"](**options)
-    try:
-        scope["load_weights"](model, str(path.with_suffix(".more")))
-        refusal = ""
-    except ValueError as error:
-        refusal = str(error)
-    model = scope["build_model"](**options, aux=True)
     return {
         "layers": list(names(model)),
         "params": int(sum(np.prod(v.shape) for v in model.trainable_variables)),
-        "title": model.name,
         "refusal": refusal,
     }
 
@@ -320,8 +320,8 @@ class Job:
 
 
 def load(name: str, folder: Path, shape: tuple[int, ...] | None = None, **params: Any) -> Graph:
-    if name not in SPECS:
-        return netspec.load(name, inputs={"image": shape} if shape else None, **params)
+    if name not in SPECS and shape:
+        return netspec.load(name, inputs={netspec.load(name).inputs[0].name: shape}, **params)
     path = folder / f"{name}.yaml"
     path.write_text(f"netspec: 1\nname: {name}\n{SPECS[name]}")
     return netspec.load(path, **params)
@@ -330,7 +330,7 @@ def load(name: str, folder: Path, shape: tuple[int, ...] | None = None, **params
 def jobs(folder: Path) -> dict[str, Job]:
     found = {}
     for name, shape in [*ZOO.items(), *((name, None) for name in SPECS)]:
-        graph = load(name, folder, shape)
+        graph = load(name, folder, shape, **FIXED.get(name, {}))
         found[name] = Job(graph, source(graph))
     for key, (name, params, shape) in VARIED.items():
         found[key] = Job(
@@ -354,14 +354,18 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
     made, truths, described = jobs(folder), {}, {}
     for name, job in made.items():
         path = folder / f"{name}.py"
-        path.write_text(job.text)
+        path.write_text(rounded(job.text))
         weights = probe_weights(job.graph, 0)
         inputs = probe_inputs(job.graph, 1, 2)
         save_file(weights, path.with_suffix(".safetensors"))
         save_file({**weights, "not_there.weight": np.ones(3)}, path.with_suffix(".more"))
         np.savez(path.with_suffix(".npz"), **inputs)
         truths[name] = truth(job.graph, weights, inputs)
-        described[name] = {"params": job.params, "spelt": {"layers": "layers_"}}
+        described[name] = {
+            "params": job.params,
+            "spelt": {"layers": "layers_"},
+            "aux": len(job.graph.outputs) > len(job.graph.inference_outputs),
+        }
     (folder / "jobs.json").write_text(json.dumps(described))
     script = folder / "child_process.py"
     script.write_text(CHILD)
@@ -373,11 +377,18 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
     return Results(made, json.loads((folder / "found.json").read_text()), errors)
 
 
+def rounded(text: str) -> str:
+    """Source with epsilons as the reference has them, which rounds attributes to float32."""
+    return re.sub(r"(?<=epsilon=)[\d.e-]+", lambda found: repr(float(np.float32(found[0]))), text)
+
+
 def truth(graph: Graph, weights: Any, inputs: Any) -> dict[str, Any]:
     """The reference's outputs without and with those for training, numbered in order."""
     values = {v: inputs[v.name].astype(np.float64) for v in graph.inputs}
     found = evaluate(graph.nodes, weights, values, wanted=[o.value for o in graph.outputs])
     both = {False: graph.inference_outputs, True: graph.outputs}
+    if both[True] == both[False]:
+        del both[True]
     return {f"{aux}-{i}": found[o.value] for aux, os in both.items() for i, o in enumerate(os)}
 
 
@@ -388,9 +399,7 @@ def error(expected: dict[str, Any], path: Path) -> float:
     given = np.load(path)
     assert set(given) == set(expected)
     assert all(given[key].shape == y.shape for key, y in expected.items())
-    return max(
-        float(np.abs(given[key] - y).max() / np.abs(y).max()) for key, y in expected.items()
-    )
+    return max(float(np.abs(given[key] - y).max() / np.abs(y).max()) for key, y in expected.items())
 
 
 EVERY = [*ZOO, *SPECS, *VARIED]
@@ -400,7 +409,7 @@ EVERY = [*ZOO, *SPECS, *VARIED]
 def test_computes_the_reference(name: str, results: Results) -> None:
     assert "failure" not in results.child[name], results.child[name]["failure"]
     kinds = {node.op.kind for node in results.jobs[name].graph.nodes}
-    rounds = kinds & {"batch_norm", "layer_norm", "local_response_norm", "hard_sigmoid"}
+    rounds = kinds & {"local_response_norm", "hard_sigmoid"}
     assert results.errors[name] <= (ROUNDED if rounds else EXACT)
 
 
@@ -443,7 +452,9 @@ def body(text: str, function: str) -> str:
 
 def test_a_block_reads_as_people_write_it() -> None:
     fire = body(source(netspec.load("squeezenet1_1")), "fire")
-    convolution = 'layers.Conv2D(squeeze, 1, kernel_initializer="he_uniform", name=f"{name}-squeeze")'
+    convolution = (
+        'layers.Conv2D(squeeze, 1, kernel_initializer="he_uniform", name=f"{name}-squeeze")'
+    )
     assert fire.splitlines()[0] == f"x = {convolution}(x)"
     assert fire.splitlines()[-1] == "return x"
     assert 'x = layers.Concatenate(name=f"{name}-expand")([expand1x1_activation, x])' in fire
@@ -459,25 +470,25 @@ def test_loops_stay_loops() -> None:
 
 def test_text_of_a_spec_stays_text(tmp_path: Path) -> None:
     """Whatever stands in strings of a spec, no code of generated source comes from it."""
+    evil = '""" + evil() + """\'{evil()}\\'
+    formula = "{'b' if depth > 1 else '\" + evil() + \"'}"
+    spec = {
+        "netspec": 1,
+        "name": "evil",
+        "source": evil,
+        "doc": evil,
+        "params": {"depth": 2, "text": {"type": "text", "default": evil, "doc": evil}},
+        "inputs": {"image": [3, 4, 4]},
+        "blocks": {"unit": {"doc": evil, "body": ["relu"]}},
+        "body": {
+            f"a{formula}": "unit",
+            "c{'b' if text == '\" + evil() + \"' else 'c'}": "unit",
+            "end": {"repeat": 1, "inline": {f"z{formula}": "tanh"}},
+        },
+    }
     path = tmp_path / "hostile.yaml"
-    path.write_text(
-        r"""
-netspec: 1
-name: 'evil'
-source: '"""; evil() #'
-doc: 'a """ + evil() + """ \'
-params: {depth: 2, text: {type: text, default: '"; evil(); "'}}
-inputs: {image: [3, 4, 4]}
-blocks:
-  unit: {doc: '\"""; evil()', body: [relu]}
-body:
-  a{'b' if depth > 1 else '" + str(evil()) + "'}:
-    unit:
-  c{"b" if text != '\' else "'}{evil()}{'"}: {repeat: 1, inline: {"z{i}": tanh}}
-""".replace('  c{"b" if text != \'\\\' else "\'}{evil()}{\'"}', "  last")
-    )
+    path.write_text(json.dumps(spec))
     tree = ast.parse(source(netspec.load(path)))
-    called = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call)
-              and isinstance(node.func, ast.Name)}  # fmt: skip
-    assert "evil" not in called
-    assert {"unit", "build_model"} <= called | {"build_model"}
+    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    assert {"unit", "depth"} <= names
+    assert "evil" not in names

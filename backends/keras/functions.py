@@ -105,7 +105,8 @@ class FunctionWriter:
             name = self.names.spell(let.name)
             if name not in mentioned or let.name not in visible:
                 continue
-            line = f"{name} = {self.names.code(builder.expr(let.value, self.routine.context, visible))}"
+            expr = builder.expr(let.value, self.routine.context, visible)
+            line = f"{name} = {self.names.code(expr)}"
             if line != f"{name} = {name}":
                 lets.insert(0, line)
                 mentioned |= names_in([line])
@@ -189,8 +190,9 @@ class FunctionWriter:
                 self.item(item, place)
                 continue
             # It is computed after everything else, so nothing may depend on the order.
-            if self.loops or place.loop is not None:
-                raise Unroll((self.loops or [place.loop])[-1].syntax)  # type: ignore[union-attr] # not None
+            for loop in (*self.loops[-1:], place.loop):
+                if loop is not None:
+                    raise Unroll(loop.syntax)
             outer, self.out, self.in_training = self.out, self.training, True
             self.item(item, place)
             self.out, self.in_training = outer, False

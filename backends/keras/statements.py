@@ -79,9 +79,7 @@ class Renderer:
     `labels` are wishes for the names of values, `new` makes a name that is free.
     """
 
-    def __init__(
-        self, region: Region, labels: dict[int, str], new: Callable[[str], str]
-    ) -> None:
+    def __init__(self, region: Region, labels: dict[int, str], new: Callable[[str], str]) -> None:
         self.region = region
         self.labels = labels
         self.new = new

@@ -28,6 +28,7 @@ from netspec.backends.source.plan import (
 from netspec.backends.source.symbols import (
     IN_CHANNELS,
     difference,
+    folded,
     product,
     same,
     substitute,
@@ -171,7 +172,7 @@ class Builder:
                 raise Split(context, axes)
             return Literal(axes[0])
 
-        made = substitute(expr, name, shape)
+        made = folded(substitute(expr, name, shape))
         if not free(made) and not isinstance(made, (Literal, ListOf)):
             return constant(evaluate(made, {}, None, self.steps))
         return made
@@ -235,7 +236,9 @@ class Builder:
         self.freeze(repeat.each)
 
     def lookup(self, ref: syntax.Template, context: Context, scope: Scope) -> Val:
-        return self.read(self.entry(ref, context, scope)[0])
+        found = self.read(self.entry(ref, context, scope)[0])
+        self.routine.referenced.add(found.serial)
+        return found
 
     def entry(
         self, ref: syntax.Template, context: Context, scope: Scope
@@ -475,9 +478,7 @@ class Builder:
         chosen = next((e for e in options if self.holds(e, concrete, context)), None)
         return self.val(context, types, chosen)
 
-    def channels_of(
-        self, step: Step, types: list[TensorType], current: Val | None
-    ) -> Expr | None:
+    def channels_of(self, step: Step, types: list[TensorType], current: Val | None) -> Expr | None:
         """An expression for the channels of what a step computes, tried on every lane."""
         concrete = [t.channels for t in types]
         for option in self.options(step, current):

@@ -24,7 +24,7 @@ def needed_imports(text: str, candidates: Mapping[str, str]) -> set[str]:
 
 
 def import_block(lines: Iterable[str]) -> str:
-    """Import lines as ruff sorts them: the future, the standard library, the others."""
+    """Import lines as ruff sorts them: the standard library, then the others."""
     merged: dict[str, set[str]] = {}
     plain = set()
     for line in lines:
@@ -42,8 +42,8 @@ def import_block(lines: Iterable[str]) -> str:
         froms = [
             f"from {module} import {', '.join(sorted(names))}"
             for module, names in sorted(merged.items())
-            if (module in STANDARD) == is_standard and module != "__future__"
+            if (module in STANDARD) == is_standard
         ]
         if chosen or froms:
             sections.append("\n".join([*chosen, *froms]))
-    return "\n\n".join(["from __future__ import annotations", *sections])
+    return "\n\n".join(sections)

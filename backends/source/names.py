@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import re
 
 from netspec.backends.source.plan import Routine
 from netspec.backends.source.python import atom, code, identifier
@@ -20,6 +21,8 @@ class Names:
         self.taken = set(taken | _BUILTINS | {in_channels, "channels"})
         self.in_channels = in_channels
         self.known: dict[str, str] = {}
+        for known in (*routine.params, *routine.lets):
+            self.spell(known.name)
 
     def name(self, spec_name: str) -> str:
         """The Python name of a parameter, let or loop name; `$in` and `$c1` have theirs."""
@@ -58,12 +61,14 @@ class Names:
         """A child's name as code: a literal, or an f-string."""
         if prefix == "" and all(isinstance(part, str) for part in parts):
             return '"' + "".join(part for part in parts if isinstance(part, str)) + '"'
-        texts = [p if isinstance(p, str) else "{" + self._nested(p) + "}" for p in parts]
+        codes = [p if isinstance(p, str) else self.code(p) for p in parts]
+        pairs = list(zip(parts, codes, strict=True))
+        # Before Python 3.12 an f-string's parts may hold neither its quotes nor a backslash.
+        if any(re.search(r"[\"'\\]", c) for p, c in pairs if not isinstance(p, str)):
+            terms = [f'"{c}"' if isinstance(p, str) else f"str({c})" for p, c in pairs]
+            return " + ".join([f'f"{prefix}"', *terms] if prefix else terms)
+        texts = [c if isinstance(p, str) else f"{{{c}}}" for p, c in pairs]
         return f'f"{prefix}{"".join(texts)}"'
-
-    def _nested(self, expr: Expr) -> str:
-        # Before Python 3.12 the quotes of an f-string may not stand inside its parts.
-        return self.code(expr).replace('"', "'")
 
 
 def _no_shape(axis: str) -> str:

@@ -238,6 +238,7 @@ class Routine:
     export: Expr | None = None
     received: list[TensorType] = field(default_factory=list)
     shared: set[int] = field(default_factory=set)  # ids of steps that `share` applies again
+    referenced: set[int] = field(default_factory=set)  # serials of values that are read by name
     builder: Any = None
     names: Any = None  # set by the backend that writes it
     doc: str = ""

@@ -88,9 +88,7 @@ class OpSite:
         value = self.args.get(attribute)
         default = self._declared(attribute).default
         if value is None and isinstance(default, str) and default.startswith("="):
-            same = all(
-                getattr(n.op, attribute) == getattr(n.op, default[1:]) for n in self.nodes
-            )
+            same = all(getattr(n.op, attribute) == getattr(n.op, default[1:]) for n in self.nodes)
             return self._open(default[1:]) if same else None
         if value is None or isinstance(value, syntax.MapValue):
             return None

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from netspec.evaluate import Steps, evaluate
 from netspec.formula import (
     Binary,
     Call,
     Choice,
     Each,
     Expr,
+    FormulaError,
     Index,
     InputShape,
     ListOf,
@@ -17,6 +19,7 @@ from netspec.formula import (
     Name,
     Slice,
     Unary,
+    free,
 )
 
 IN_CHANNELS = "$in"  # what the block received; `$` keeps it apart from every name of a spec
@@ -69,6 +72,45 @@ def difference(a: Expr, b: Expr) -> Expr:
     if len(values) == 2:
         return Literal(values[0] - values[1])
     return Binary("-", a, b, 0, 0)
+
+
+def folded(expr: Expr) -> Expr:
+    """The formula with its constant parts computed where they are whole numbers or truth values."""
+    match expr:
+        case Unary(operator, operand):
+            return _computed(Unary(operator, folded(operand)))
+        case Binary("and" | "or" as operator, left, right):
+            ends = folded(left), folded(right)
+            decided = operator == "or"  # the value of one end that makes the other irrelevant
+            for end, other in (ends, ends[::-1]):
+                if isinstance(end, Literal) and isinstance(end.value, bool):
+                    return end if end.value is decided else other
+            return Binary(operator, *ends, 0, 0)
+        case Binary(operator, left, right):
+            return _computed(Binary(operator, folded(left), folded(right), 0, 0))
+        case Choice(condition, yes, no):
+            chosen = folded(condition)
+            if isinstance(chosen, Literal):
+                return folded(yes if chosen.value else no)
+            return Choice(chosen, folded(yes), folded(no))
+        case Index(of, index):
+            return _computed(Index(folded(of), folded(index), 0, 0))
+        case ListOf(items):
+            return ListOf(tuple(folded(item) for item in items))
+        case Call(function, arguments):
+            return _computed(Call(function, tuple(folded(a) for a in arguments), 0, 0))
+        case _:
+            return expr
+
+
+def _computed(expr: Expr) -> Expr:
+    if free(expr):
+        return expr
+    try:
+        value = evaluate(expr, {}, None, Steps(10**6))
+    except FormulaError:
+        return expr  # a part that is never reached
+    return Literal(value) if isinstance(value, int) else expr
 
 
 def same(a: Expr, b: Expr) -> bool:

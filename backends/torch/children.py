@@ -5,6 +5,9 @@ from __future__ import annotations
 import keyword
 from dataclasses import dataclass
 
+from netspec.backends.source.plan import Routine, Step
+from netspec.backends.source.program import all_items
+
 # Names that `nn.Module`, `nn.Sequential` and `nn.ModuleDict` have already (a test compares).
 MODULE_NAMES = frozenset(
     """
@@ -67,3 +70,10 @@ class Owner:
         if is_taken(name):
             return f'{self.path}._parameters["{name}"]'
         return f"{self.path}.{name}" if is_plain(name) else f'getattr({self.path}, "{name}")'
+
+
+def child_names(routine: Routine) -> set[str]:
+    """Names that children of a routine's class may have, which other attributes avoid."""
+    return {
+        name for item in all_items(routine.items) if isinstance(item, Step) for name in item.names
+    }

@@ -21,10 +21,11 @@ from netspec.backends.source.plan import (
     Unroll,
     Val,
 )
+from netspec.backends.source.program import all_items
 from netspec.backends.source.python import literal
 from netspec.backends.source.site import OpSite
 from netspec.backends.source.text import block, docstring
-from netspec.backends.torch.children import Owner, is_plain
+from netspec.backends.torch.children import Owner, child_names, is_plain
 from netspec.backends.torch.layer import Join, lowering
 from netspec.backends.torch.modules import Modules, only_index, same_everywhere
 
@@ -60,6 +61,10 @@ class ClassWriter:
         taken = reserved | {"self", "x", "out"}
         self.names = Names(routine, reserved | {"self"}, "in_channels")
         routine.names = self.names
+        for loop in all_items(routine.items):
+            if isinstance(loop, Loop):  # the spec's names come before the names of variables
+                for name in (loop.index, *loop.names):
+                    self.names.spell(name)
         self.modules = Modules(routine, self.names, reads, class_names, helpers)
         self.init: list[str] = []
         self.forward: list[str] = []
@@ -69,10 +74,12 @@ class ClassWriter:
         self.flags: dict[str, str] = {}
         self.children: dict[int, str] = {}  # code that reads a step's module, for `share`
         self.containers: dict[int, Owner] = {}  # of groups that are no modules of their own
-        self.attributes = _child_names(routine)
+        self.attributes = child_names(routine)
         self.local = Names(routine, frozenset(taken), "in_channels")  # names in forward
         self.named: set[int] = set()  # values that have a variable of their own
         self.running = "x"
+        self.nameless: list[str] = []  # variables whose names mean nothing
+        self.shape: tuple[int, ...] = ()
 
     # -- the class --------------------------------------------------------------------------
 
@@ -94,9 +101,12 @@ class ClassWriter:
             forward = self._forward()
         exceptions = self.modules.exceptions
         self.has_exceptions = bool(exceptions.lines)
+        if self.routine.block is None:
+            # The model's own exceptions come after the sweep, in its constructor.
+            lines, exceptions.lines, exceptions.saved = exceptions.direct(), [], {}
+            self.has_exceptions = False
+            self.init += [*(["self.apply(initialize)"] if self.sweeps(self) else []), *lines]
         self.init += exceptions.saved.values()
-        if self.routine.block is None and self.sweeps(self):
-            self.init.append("self.apply(initialize)")
         method = block(exceptions.method(), 1)
         head = [f"class {self.class_names(self.routine)}({base}):"]
         head += docstring(self._doc(), 1)
@@ -210,6 +220,8 @@ class ClassWriter:
         return self._def(inputs, kind, _returned(lines, returned))
 
     def _def(self, inputs: str, kind: str, lines: list[str]) -> list[str]:
+        for name in self.nameless:
+            lines = _renamed(lines, name, self.running)
         return [*block([f"def forward(self, {inputs}) -> {kind}:"], 1), *block(lines, 2)]
 
     def items(self, items: list[Item], owner: Owner, out: list[str], running: str) -> None:
@@ -249,11 +261,21 @@ class ClassWriter:
         if several or not running:
             name = self.local.new(value.label or "value")
             self.named.add(value.serial)
+            if value.serial not in self.routine.referenced:
+                self.nameless.append(name)
         else:
             self.flush(running, out)
-        out.append(f"{name} = {text}")
+        out.append(f"{name} = {text}{self._shape_comment(value)}")
         self.pending[value.serial] = name
         self.atoms.add(value.serial)
+
+    def _shape_comment(self, value: Val) -> str:
+        """The value's shape as a comment, where the model's changes."""
+        shape = value.types[0].shape
+        if self.routine.block is not None or shape == self.shape:
+            return ""
+        self.shape = shape
+        return f"  # {' x '.join(map(str, shape))}"
 
     def flush(self, running: str, out: list[str]) -> None:
         """Give lines to the values whose expressions mention a variable that is about to change."""
@@ -344,9 +366,7 @@ class ClassWriter:
         if not what.inline and any(_registers(item) for item in what.items):
             name = self._name(step)
             has_parameter = any(_is_parameter(item) for item in what.items)
-            self.init.append(
-                owner.set(name, "nn.Module()" if has_parameter else "nn.ModuleDict()")
-            )
+            self.init.append(owner.set(name, "nn.Module()" if has_parameter else "nn.ModuleDict()"))
             inner = Owner(owner.get(name), container=not has_parameter)
         self.containers[id(step)] = inner
         if not what.inline:
@@ -355,9 +375,7 @@ class ClassWriter:
         if not what.inline:
             self.modules.around.pop()
 
-    def join(
-        self, step: Step, what: JoinWhat, owner: Owner, out: list[str], running: str
-    ) -> None:
+    def join(self, step: Step, what: JoinWhat, owner: Owner, out: list[str], running: str) -> None:
         assert step.result is not None
         for branch in what.branches:
             if branch.items:
@@ -459,7 +477,7 @@ class ClassWriter:
                 key = self.names.template(item.key.parts)
                 inside.append(f"self.add_module({key}, {module})")
                 applied.append(
-                    f'{running} = getattr(self, {self.local.template(item.key.parts)})({running})'
+                    f"{running} = getattr(self, {self.local.template(item.key.parts)})({running})"
                 )
 
         self.modules.loop(loop, self.init, body)
@@ -492,8 +510,33 @@ class ClassWriter:
 def _returned(lines: list[str], result: str) -> list[str]:
     """Lines with a return at the end, of the last line's expression where that is the result."""
     if lines and lines[-1].startswith(f"{result} = "):
-        return [*lines[:-1], f"return {lines[-1][len(result) + 3 :]}"]
+        return [*lines[:-1], f"return {lines[-1].partition('  # ')[0][len(result) + 3 :]}"]
     return [*lines, f"return {result}"]
+
+
+def _renamed(lines: list[str], name: str, running: str) -> list[str]:
+    """Lines with `name` called `running` as well, if that is free while `name` lives."""
+    word, other = re.compile(rf"\b{name}\b"), re.compile(rf"\b{running}\b")
+    uses = [at for at, line in enumerate(lines) if word.search(line)]
+    if len(uses) < 2 or not lines[uses[0]].startswith(f"{name} = "):
+        return lines
+    start, end = uses[0], uses[-1]
+    inside = lines[start + 1 : end + 1]
+    if any(line.startswith((" ", "for ", "if ")) for line in inside):
+        return lines
+    targets = [
+        line.partition(" = ")[2] if line.startswith(f"{running} = ") else line for line in inside
+    ]
+    if any(other.search(line) for line in targets):
+        return lines
+    if any(line.startswith(f"{running} = ") for line in inside[:-1]):
+        return lines
+    after = next((line for line in lines[end + 1 :] if other.search(line)), None)
+    assigned = inside[-1].startswith(f"{running} = ")
+    if after is not None and not assigned:
+        return lines
+    renamed = [word.sub(running, line) for line in lines[start : end + 1]]
+    return [*lines[:start], *renamed, *lines[end + 1 :]]
 
 
 def _lanes(step: Step) -> list[int]:
@@ -538,16 +581,3 @@ def _is_constant(value: Val) -> bool:
     if isinstance(step.what, JoinWhat):
         return all(_is_constant(branch.value) for branch in step.what.branches)
     return isinstance(step.what, OpWhat) and step.read is not None and _is_constant(step.read)
-
-
-def _child_names(routine: Routine) -> set[str]:
-    """Names that children of the class may have, which other attributes avoid."""
-    from netspec.backends.source.program import all_items
-
-    names = set()
-    for item in all_items(routine.items):
-        if isinstance(item, Step):
-            names |= set(item.names)
-    return names
-
-

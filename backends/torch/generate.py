@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from netspec.backends.source.header import header
+from netspec.backends.source.imports import MAKE_DIVISIBLE, import_block, needed_imports
 from netspec.backends.source.plan import Routine
 from netspec.backends.source.program import Program, planned
-from netspec.backends.source.python import literal
 from netspec.backends.source.text import block, camel, docstring
-from netspec.backends.torch.classes import TYPES, ClassWriter
+from netspec.backends.torch.classes import ClassWriter
 from netspec.backends.torch.initialisation import sweep
 from netspec.backends.torch.layer import lowering
 from netspec.backends.torch.snippet_text import snippet_names, snippet_text
@@ -63,7 +63,7 @@ def _emit(program: Program) -> str:
         classes.append(block(common))
     body = "\n\n\n".join("\n".join(lines) for lines in classes)
     outputs = _outputs(program, name)
-    rest = [*_build_model(program.model, name), "", "", *_load_weights(), "", "", *_main(program)]
+    rest = [*_build_model(name), "", "", *_load_weights(), "", "", *_main(program)]
     text = "\n\n\n".join(part for part in (outputs, body, "\n".join(rest)) if part)
     snippet_imports, snippets = snippet_text(helpers)
     if "make_divisible(" in text:
@@ -71,13 +71,6 @@ def _emit(program: Program) -> str:
     imports = _imports(text, snippet_imports)
     parts = [header(program.graph, "PyTorch"), imports, snippets, text]
     return "\n\n".join(parts[:2]) + "\n\n\n" + "\n\n\n".join(p for p in parts[2:] if p) + "\n"
-
-
-MAKE_DIVISIBLE = '''\
-def make_divisible(x: float, m: int) -> int:
-    """Round to a multiple of `m`, never by more than 10 % down."""
-    value = max(m, int(x + m / 2) // m * m)
-    return value + m if value < 0.9 * x else value'''
 
 
 def _describe(routine: Routine, program: Program) -> None:
@@ -126,7 +119,6 @@ def _outputs(program: Program, name: str) -> str:
 
 
 def _imports(text: str, snippet_imports: frozenset[str]) -> str:
-    wanted = set(snippet_imports)
     candidates = {
         "import math": "math.",
         "from collections import OrderedDict": "OrderedDict(",
@@ -135,54 +127,15 @@ def _imports(text: str, snippet_imports: frozenset[str]) -> str:
         "from typing import NamedTuple": "NamedTuple",
         "import torch.nn.functional as F": "F.",
     }
-    import re
-
-    for line, use in candidates.items():
-        if re.search(rf"(?<![\w.]){re.escape(use)}", text):
-            wanted.add(line)
-    wanted |= {"import torch", "from torch import nn", "from safetensors.torch import load_file"}
-    return import_block(wanted)
+    always = {"import torch", "from torch import nn", "from safetensors.torch import load_file"}
+    return import_block(always | snippet_imports | needed_imports(text, candidates))
 
 
-def import_block(lines: set[str]) -> str:
-    """Import lines as ruff sorts them: the future, the standard library, the others."""
-    merged: dict[str, set[str]] = {}
-    plain = set()
-    for line in lines:
-        if line.startswith("from "):
-            module, names = line[5:].split(" import ")
-            merged.setdefault(module, set()).update(n.strip() for n in names.split(","))
-        else:
-            plain.add(line)
-    standard = {"math", "collections", "collections.abc", "typing"}
-    sections = []
-    for is_standard in (True, False):
-        chosen = sorted(
-            (line for line in plain if (line.split()[1] in standard) == is_standard),
-            key=lambda line: line.split()[1].lower(),
-        )
-        froms = [
-            f"from {module} import {', '.join(sorted(names))}"
-            for module, names in sorted(merged.items())
-            if (module in standard) == is_standard and module != "__future__"
-        ]
-        if chosen or froms:
-            sections.append("\n".join([*chosen, *froms]))
-    return "\n\n".join(["from __future__ import annotations", *sections])
-
-
-def _build_model(model: Routine, name: str) -> list[str]:
-    params = [p for p in model.params if p.name in model.used and p.name in model.visible]
-    spelt = [model.names.spell(p.name) for p in params]
-    defaults = [literal(model.context.envs[0][p.name]) for p in params]
-    arguments = [
-        f"{s}: {TYPES[p.type]} = {d}" for s, p, d in zip(spelt, params, defaults, strict=True)
-    ]
-    passed = ", ".join(f"{s}={s}" for s in spelt)
+def _build_model(name: str) -> list[str]:
     return [
-        *block([f"def build_model({', '.join(arguments)}) -> {name}:"]),
+        f"def build_model(**params: Any) -> {name}:",
         *docstring("The network with freshly initialised weights.", 1),
-        *block([f"return {name}({passed})"], 1),
+        f"    return {name}(**params)",
     ]
 
 
@@ -201,8 +154,6 @@ def _main(program: Program) -> list[str]:
     return [
         'if __name__ == "__main__":',
         "    network = build_model().eval()",
-        "    count = sum(p.numel() for p in network.parameters())",
-        '    print(network, f"{count:,} parameters", sep="\\n")',
-        "    with torch.inference_mode():",
-        *block([f"print(network({inputs}))"], 2),
+        "    print(network)",
+        *block([f"print(network({inputs}))"], 1),
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from netspec import syntax
@@ -10,7 +11,7 @@ from netspec.backends.source.names import Names
 from netspec.backends.source.plan import OpWhat, Routine, Split, Step
 from netspec.backends.source.program import Program
 from netspec.backends.source.python import code
-from netspec.backends.torch.children import is_taken
+from netspec.backends.torch.children import child_names, is_taken
 from netspec.backends.torch.initialise import init_code, is_torch_default
 from netspec.formula import free
 from netspec.initialisers import INITIALISERS, canonical
@@ -35,6 +36,7 @@ class Exceptions:
 
     def __init__(self, routine: Routine, names: Names) -> None:
         self.routine = routine
+        self.children = child_names(routine)
         self.names = names
         self.lines: list[str] = []
         self.saved: dict[str, str] = {}
@@ -52,9 +54,7 @@ class Exceptions:
                 of = weight if param.name not in ("", "weight") else None
                 self.lines += init_code(name, arguments, tensor, of).split("\n")
 
-    def _initialiser(
-        self, step: Step, what: OpWhat, attribute: str
-    ) -> tuple[str, dict[str, Any]]:
+    def _initialiser(self, step: Step, what: OpWhat, attribute: str) -> tuple[str, dict[str, Any]]:
         """The initialiser's name, and its arguments as numbers or, with names in them, as code."""
         values = [canonical(getattr(node.op, attribute)) for node in what.nodes]
         kinds = [name for name, _ in values]
@@ -81,11 +81,21 @@ class Exceptions:
             return builder.value_in(expr, step.inner, 0)
 
         def saved(name: str) -> str:
-            spelt = self.names.name(name)
-            self.saved[spelt] = f"self.{spelt} = {spelt}"
-            return f"self.{spelt}"
+            spelt = attribute = self.names.name(name)
+            while attribute in self.children or is_taken(attribute):
+                attribute += "_"
+            self.saved[spelt] = f"self.{attribute} = {spelt}"
+            return f"self.{attribute}"
 
         return code(expr, saved, lambda axis: axis)
+
+    def direct(self) -> list[str]:
+        """The statements as they stand in the constructor, where names need no attribute."""
+        lines = self.lines
+        for spelt, statement in self.saved.items():
+            attribute = statement.partition(" = ")[0]
+            lines = [re.sub(rf"{re.escape(attribute)}\b", spelt, line) for line in lines]
+        return lines
 
     def method(self) -> list[str]:
         """The method's lines, without indentation."""
@@ -110,28 +120,27 @@ def sweep(program: Program, own: list[str]) -> list[str]:
 
     Empty if torch's constructors do all by themselves.
     """
-    branches = []
+    classes: dict[tuple[str, ...], list[str]] = {}  # by what is done to them
     defaults = program.graph.trace.defaults
     for kind, modules in MODULES.items():
         nodes = [n for n in program.graph.nodes if n.op.kind == kind]
         body = _sweep_body(kind, [n.op for n in nodes], defaults.get(kind, {}))
         if body:
             ranks = sorted({max(n.input_types[0].rank, 1) for n in nodes})
-            names = sorted({f"nn.{modules.format(rank=rank)}" for rank in ranks})
-            which = names[0] if len(names) == 1 else f"({', '.join(names)})"
-            branches.append((f"isinstance(module, {which})", body))
+            names = dict.fromkeys(f"nn.{modules.format(rank=rank)}" for rank in ranks)
+            classes.setdefault(tuple(body), []).extend(names)
     if own:
-        which = own[0] if len(own) == 1 else f"({', '.join(own)})"
-        branches.append((f"isinstance(module, {which})", ["module.initialize()"]))
-    if not branches:
+        classes[("module.initialize()",)] = own
+    if not classes:
         return []
     lines = [
         "def initialize(module: nn.Module) -> None:",
         '    """Give a module the initial values that the architecture asks for."""',
     ]
-    for at, (condition, body) in enumerate(branches):
-        lines.append(f"    {'elif' if at else 'if'} {condition}:")
-        lines += [f"        {line}" for line in body]
+    for at, (body_, names_) in enumerate(classes.items()):
+        which = names_[0] if len(names_) == 1 else f"({', '.join(names_)})"
+        lines.append(f"    {'elif' if at else 'if'} isinstance(module, {which}):")
+        lines += [f"        {line}" for line in body_]
     return lines
 
 
@@ -145,7 +154,9 @@ def _sweep_body(kind: str, ops: list[Op], defaults: dict[str, Any]) -> list[str]
         if not ops or is_torch_default(kind, parameter, name, arguments):
             continue
         tensor = f"module.{parameter}"
-        made = init_code(name, arguments, tensor, None if parameter == "weight" else "module.weight")
+        made = init_code(
+            name, arguments, tensor, None if parameter == "weight" else "module.weight"
+        )
         has = [getattr(op, "bias" if parameter == "bias" else "scale", True) for op in ops]
         if not any(has):
             continue

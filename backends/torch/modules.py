@@ -23,7 +23,7 @@ from netspec.backends.source.site import OpSite
 from netspec.backends.torch.children import is_plain, is_taken
 from netspec.backends.torch.initialisation import Exceptions
 from netspec.backends.torch.layer import Layer, lowering
-from netspec.formula import Expr, Name, free
+from netspec.formula import Expr, ListOf, Name, free
 
 
 class Modules:
@@ -81,8 +81,10 @@ class Modules:
                 return True
             case GroupWhat(items, _, inline, group_named):
                 if inline:
-                    return step.condition is not None and group_named == named and self.is_chain(
-                        items, step.read, named
+                    return (
+                        step.condition is not None
+                        and group_named == named
+                        and self.is_chain(items, step.read, named)
                     )
                 return self.is_chain(items, step.read, group_named)
         return False
@@ -180,9 +182,7 @@ class Modules:
         self.fill(variable, flat, named, out)
         return variable
 
-    def _sequence_expression(
-        self, children: list[str], keys: list[Key | None], named: bool
-    ) -> str:
+    def _sequence_expression(self, children: list[str], keys: list[Key | None], named: bool) -> str:
         if not named:
             return f"nn.Sequential({', '.join(children)})"
         texts = [k.text if k is not None and k.text is not None else "" for k in keys]
@@ -265,6 +265,8 @@ class Modules:
         if loop.times is not None:
             return self.names.code(loop.times)
         assert loop.each is not None
+        if isinstance(loop.each, ListOf):
+            return str(len(loop.each.items))
         return f"len({self.names.code(loop.each)})"
 
 

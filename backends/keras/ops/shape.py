@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from netspec.backends.keras.initialise import initializer
@@ -33,7 +34,11 @@ def channel_shuffle(site: Site) -> Layer:
 @lowers("slice")
 def channel_slice(site: Site) -> Layer:
     start = "" if site.is_default("start") else site.code("start")
-    return Layer(f"layers.Identity(name={{name}})({{x}}[..., {start}:{site.code('stop')}])")
+    stop = site.code("stop")
+    # Formatters set a colon between formulas apart.
+    apart = " " * any(not re.fullmatch(r"[\w.]*", end) for end in (start, stop))
+    colon = f"{apart if start else ''}:{apart}"
+    return Layer(f"layers.Identity(name={{name}})({{x}}[..., {start}{colon}{stop}])")
 
 
 @lowers("pad")

@@ -1,0 +1,40 @@
+"""The table of operators: which function evaluates which ONNX operator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+Operator = Callable[..., Any]
+F = TypeVar("F", bound=Operator)
+
+OPERATORS: dict[str, Operator] = {}
+
+
+class NotEvaluatedError(Exception):
+    """A file has something that the evaluator lacks; the message names it."""
+
+
+def f32(value: float) -> float:
+    """The nearest float32: a default of the standard, as an attribute would hold it."""
+    return float(np.float32(value))
+
+
+def operator(*names: str) -> Callable[[F], F]:
+    """Register a function as the meaning of ONNX operators.
+
+    It takes the inputs as arrays by position, None for one left out, and the attributes by name;
+    a parameter `wanted` receives how many outputs the node has. It returns the output, or a tuple
+    of outputs.
+    """
+
+    def register(function: F) -> F:
+        for name in names:
+            OPERATORS[name] = function
+        return function
+
+    return register
