@@ -24,7 +24,7 @@ from netspec.backends.source.plan import (
 from netspec.backends.source.program import all_items
 from netspec.backends.source.python import literal
 from netspec.backends.source.site import OpSite
-from netspec.backends.source.text import block, docstring
+from netspec.backends.source.text import WIDTH, block, docstring
 from netspec.backends.torch.children import Owner, child_names, is_plain
 from netspec.backends.torch.layer import Join, lowering
 from netspec.backends.torch.modules import Modules, only_index, same_everywhere
@@ -265,22 +265,25 @@ class ClassWriter:
                 self.nameless.append(name)
         else:
             self.flush(running, out)
-        out.append(f"{name} = {text}{self._shape_comment(value)}")
+        line = f"{name} = {text}"
+        out.append(f"{line}{self._shape_comment(value, len(line))}")
         self.pending[value.serial] = name
         self.atoms.add(value.serial)
 
-    def _shape_comment(self, value: Val) -> str:
-        """The value's shape as a comment, where the model's changes."""
+    def _shape_comment(self, value: Val, width: int) -> str:
+        """The value's shape as a comment, where the model's changes and the line has room."""
         shape = value.types[0].shape
-        if self.routine.block is not None or shape == self.shape:
+        comment = f"  # {' x '.join(map(str, shape))}"
+        room = WIDTH - 8 - width
+        if self.routine.block is not None or shape == self.shape or 0 <= room < len(comment):
             return ""
         self.shape = shape
-        return f"  # {' x '.join(map(str, shape))}"
+        return comment
 
     def flush(self, running: str, out: list[str]) -> None:
         """Give lines to the values whose expressions mention a variable that is about to change."""
         for serial, text in list(self.pending.items()):
-            if serial not in self.named and re.search(rf"\b{running}\b", text):
+            if serial not in self.named and _variable(running).search(text):
                 name = self.local.new("value")
                 out.append(f"{name} = {text}")
                 self.pending[serial] = name
@@ -516,7 +519,7 @@ def _returned(lines: list[str], result: str) -> list[str]:
 
 def _renamed(lines: list[str], name: str, running: str) -> list[str]:
     """Lines with `name` called `running` as well, if that is free while `name` lives."""
-    word, other = re.compile(rf"\b{name}\b"), re.compile(rf"\b{running}\b")
+    word, other = _variable(name), _variable(running)
     uses = [at for at, line in enumerate(lines) if word.search(line)]
     if len(uses) < 2 or not lines[uses[0]].startswith(f"{name} = "):
         return lines
@@ -537,6 +540,11 @@ def _renamed(lines: list[str], name: str, running: str) -> list[str]:
         return lines
     renamed = [word.sub(running, line) for line in lines[start : end + 1]]
     return [*lines[:start], *renamed, *lines[end + 1 :]]
+
+
+def _variable(name: str) -> re.Pattern[str]:
+    """Where a variable stands in code, and not an attribute or a text of its name."""
+    return re.compile(rf"(?<![\w.\"']){name}\b")
 
 
 def _lanes(step: Step) -> list[int]:

@@ -103,14 +103,15 @@ def identity(x: Array) -> Array:
 @operator("Dropout")
 def dropout(
     x: Array,
-    ratio: Array | None = None,
+    share: Array | None = None,
     training: Array | None = None,
     *,
+    ratio: float = 0.5,
     seed: int = 0,
     wanted: int = 1,
 ) -> Any:
     """At inference: the identity. `seed` and `ratio` matter only in training."""
-    if training is not None and training.any() and (ratio is None or ratio != 0):
+    if training is not None and training.any() and (share is None or share != 0):
         raise NotEvaluatedError("Dropout in training is random and not evaluated")
     return (x, np.ones(x.shape, np.bool_)) if wanted > 1 else x
 

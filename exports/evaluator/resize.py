@@ -43,9 +43,7 @@ def resize(
     kernel = _kernel(mode, cubic_coeff_a)
     result = x
     outside = np.zeros((1,) * x.ndim, np.bool_)
-    for at, (axis, n, m, factor) in enumerate(
-        zip(chosen, lengths, outputs, factors, strict=True)
-    ):
+    for at, (axis, n, m, factor) in enumerate(zip(chosen, lengths, outputs, factors, strict=True)):
         span = (0.0, 1.0)
         if coordinate_transformation_mode == "tf_crop_and_resize":
             assert roi is not None
@@ -71,12 +69,19 @@ def _targets(
     if sizes is None or not sizes.size:
         assert scales is not None
         factors = [float(s) for s in scales]
-        return [math.floor(n * s) for n, s in zip(lengths, factors, strict=True)], factors
+        outputs = [math.floor(n * s) for n, s in zip(lengths, factors, strict=True)]
+        pairs = zip(lengths, outputs, factors, strict=True)
+        return outputs, [_unrounded(n, m, s) for n, m, s in pairs]
     factors = [int(m) / n for m, n in zip(sizes, lengths, strict=True)]
     if policy == "stretch":
         return [int(m) for m in sizes], factors
     factor = min(factors) if policy == "not_larger" else max(factors)
     return [math.floor(n * factor + 0.5) for n in lengths], [factor] * len(lengths)
+
+
+def _unrounded(n: int, m: int, scale: float) -> float:
+    """m / n where the scale, which is stored as a float32, can mean it."""
+    return m / n if abs(scale * n - m) <= m * 2.0**-23 else scale
 
 
 def _places(mode: str, n: int, m: int, scale: float, span: tuple[float, float]) -> Array:
@@ -91,7 +96,7 @@ def _places(mode: str, n: int, m: int, scale: float, span: tuple[float, float]) 
             offset = n / 2 * (1 - m / (scale * n))
             return offset + (i + 0.5) / scale - 0.5
         case "align_corners":
-            return i * (n - 1) / (m - 1) if m > 1 else i
+            return i * (n - 1) / (n * scale - 1) if m > 1 else i
         case "asymmetric":
             return i / scale
         case "tf_crop_and_resize":

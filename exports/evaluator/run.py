@@ -7,7 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,11 @@ from netspec.exports.evaluator.registry import OPERATORS, Array, NotEvaluatedErr
 
 MODULES = (elementwise, linear, norm, reductions, resize, shape, windows)  # each fills the table
 OLDEST = 7  # the first opset in which operators broadcast as NumPy does
-SINCE = {"LogSoftmax": 13, "Resize": 11, "Softmax": 13}  # before it, the operator meant another thing
+SINCE = {
+    "LogSoftmax": 13,
+    "Resize": 11,
+    "Softmax": 13,
+}  # before it, the operator meant another thing
 
 Seen = Callable[[str, Array], None]
 
@@ -143,7 +147,7 @@ class Program:
         return array
 
 
-@lru_cache(maxsize=None)
+@cache
 def _keywords(function: Callable[..., Any]) -> frozenset[str]:
     kinds = (inspect.Parameter.KEYWORD_ONLY,)
     parameters = inspect.signature(function).parameters.values()

@@ -33,9 +33,7 @@ def constant_of_shape(shape: Array, *, value: Array | None = None) -> Array:
 
 
 @operator("Cast")
-def cast(
-    x: Array, *, to: np.dtype[Any], saturate: int = 1, round_mode: str | None = None
-) -> Array:
+def cast(x: Array, *, to: np.dtype[Any], saturate: int = 1, round_mode: str | None = None) -> Array:
     """`saturate` and `round_mode` speak of float8, which is not evaluated."""
     if "U" in (x.dtype.kind, to.kind) or "O" in (x.dtype.kind, to.kind):
         raise NotEvaluatedError("Cast of text is not evaluated")
@@ -43,9 +41,7 @@ def cast(
 
 
 @operator("CastLike")
-def cast_like(
-    x: Array, like: Array, *, saturate: int = 1, round_mode: str | None = None
-) -> Array:
+def cast_like(x: Array, like: Array, *, saturate: int = 1, round_mode: str | None = None) -> Array:
     return cast(x, to=like.dtype)
 
 
@@ -166,7 +162,9 @@ def pad(
     chosen = range(x.ndim) if axes is None else [int(a) for a in axes]
     for axis, before, after in zip(chosen, *np.split(pads, 2), strict=True):
         margins[axis] = (int(before), int(after))
-    crop = tuple(slice(max(-b, 0), n - max(-a, 0)) for (b, a), n in zip(margins, x.shape, strict=True))
+    crop = tuple(
+        slice(max(-b, 0), n - max(-a, 0)) for (b, a), n in zip(margins, x.shape, strict=True)
+    )
     grow = [(max(b, 0), max(a, 0)) for b, a in margins]
     if mode == "constant":
         return np.pad(x[crop], grow, constant_values=x.dtype.type(0) if value is None else value)

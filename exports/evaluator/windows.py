@@ -104,13 +104,14 @@ def conv(
     x = window.padded(x, 0)
     out, inner = weight.shape[:2]
     kernels = weight.reshape(group, out // group, inner, *window.kernel)
-    result = np.zeros((len(x), group, out // group, math.prod(window.places)), x.dtype)
+    exact = np.result_type(x, np.float32)  # the sum of float16 products is not rounded to float16
+    result = np.zeros((len(x), group, out // group, math.prod(window.places)), exact)
     for tap, slices in window.taps():
         matrix = np.ascontiguousarray(kernels[(..., *tap)])
         for sample, target in zip(x, result, strict=True):
             read = sample[(slice(None), *slices)].reshape(group, inner, -1)
             target += _product(matrix, read)
-    return _with_bias(result.reshape(len(x), out, *window.places), bias)
+    return _with_bias(result.reshape(len(x), out, *window.places), bias).astype(x.dtype, copy=False)
 
 
 def _product(matrix: Array, columns: Array) -> Array:
@@ -141,9 +142,10 @@ def conv_transpose(
     spans = [(k - 1) * d + 1 for k, d in zip(weight.shape[2:], dilations, strict=True)]
     axes = zip(x.shape[2:], strides, spans, output_padding, strict=True)
     full = [(n - 1) * s + span + extra for n, s, span, extra in axes]
-    before, size = list(pads[:rank]), [
-        f - b - a for f, b, a in zip(full, pads[:rank], pads[rank:], strict=True)
-    ]
+    before, size = (
+        list(pads[:rank]),
+        [f - b - a for f, b, a in zip(full, pads[:rank], pads[rank:], strict=True)],
+    )
     if output_shape or auto_pad.startswith("SAME"):
         size = list(output_shape or [n * s for n, s in zip(x.shape[2:], strides, strict=True)])
         extra = [f - n for f, n in zip(full, size, strict=True)]
@@ -155,7 +157,9 @@ def conv_transpose(
     columns = x.reshape(len(x), group, inner, -1)
     grown = [max(f, b + n) for f, b, n in zip(full, before, size, strict=True)]
     result = np.zeros((len(x), group * out, *grown), x.dtype)
-    spread = _Window(tuple(weight.shape[2:]), tuple(strides), tuple(dilations), none, none, x.shape[2:])
+    spread = _Window(
+        tuple(weight.shape[2:]), tuple(strides), tuple(dilations), none, none, x.shape[2:]
+    )
     for tap, slices in spread.taps():
         parts = kernels[(..., *tap)].swapaxes(1, 2) @ columns
         result[(slice(None), slice(None), *slices)] += parts.reshape(len(x), -1, *x.shape[2:])
@@ -192,7 +196,9 @@ def max_pool(
         return result
     order = "F" if storage_order else "C"
     places = np.arange(math.prod(sizes)).reshape(sizes, order=order)
-    planes = math.prod(sizes) * np.arange(math.prod(x.shape[:2])).reshape(*x.shape[:2], *(1,) * len(sizes))
+    planes = math.prod(sizes) * np.arange(math.prod(x.shape[:2])).reshape(
+        *x.shape[:2], *(1,) * len(sizes)
+    )
     numbered = window.padded(places + planes, -1)
     indices = np.full(result.shape, -1, np.int64)
     for _, slices in window.taps():
@@ -221,7 +227,13 @@ def average_pool(
     if count_include_pad:
         margins = zip(window.before, window.after, strict=True)
         ones = np.pad(ones, ((0, 0), (0, 0), *margins), constant_values=1)
-        inside = _Window(window.kernel, window.strides, window.dilations, *((0,) * len(sizes),) * 2, window.places)
+        inside = _Window(
+            window.kernel,
+            window.strides,
+            window.dilations,
+            *((0,) * len(sizes),) * 2,
+            window.places,
+        )
     else:
         inside = window
     covered, padded = inside.padded(ones, 0), window.padded(x, 0)

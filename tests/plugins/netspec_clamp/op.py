@@ -22,10 +22,10 @@ class Clamp(Op, kind="clamp"):
 
     cases = (case((4, 5, 6)), case((7,), low=0.1), case((3, 8), low=-0.5, high=0.3))
 
-    def infer(self, x: TensorType) -> TensorType:
+    def infer(self, *inputs: TensorType) -> TensorType:
         if self.low > self.high:
             raise OpError(f"`low` is {self.low}, more than `high`", attribute="low")
-        return x
+        return inputs[0]
 
-    def reference(self, x: Array) -> Array:
-        return np.clip(x, f32(self.low), f32(self.high))
+    def reference(self, *inputs: Array, **params: Array) -> Array:
+        return np.clip(inputs[0], f32(self.low), f32(self.high))
