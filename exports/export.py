@@ -69,8 +69,13 @@ def export_graph(
     path: str | os.PathLike[str],
     *,
     backend: str,
+    dtype: str = "float32",
 ) -> None:
-    """`export` of a graph that is already there; `source` is asked only where it is needed."""
+    """`export` of a graph that is already there; `source` is asked only where it is needed.
+
+    With `dtype` "float64" the same function is exported in double precision, its attributes
+    rounded to float32, so that nothing is rounded in folding.
+    """
     if backend not in BACKENDS:
         raise ValueError(f"no backend is called {backend}: there are {', '.join(BACKENDS)}")
     if reason := missing(*NEEDS[backend]):
@@ -80,9 +85,9 @@ def export_graph(
     with tempfile.TemporaryDirectory(prefix=".netspec-", dir=target.parent) as folder:
         draft = Path(folder, target.name)
         if backend == "onnx":
-            _direct(graph, weights, draft)
+            _direct(graph, weights, draft, dtype)
         else:
-            _through(backend, graph, source, weights, draft)
+            _through(backend, graph, source, weights, draft, dtype)
         # The data first: a file must never stand there without the weights that it names.
         for file in (draft.with_name(f"{draft.name}.data"), draft):
             if file.exists():
@@ -97,14 +102,16 @@ def save_weights(weights: Weights, path: Path) -> None:
     save_file({key: np.ascontiguousarray(w) for key, w in weights.items()}, path)
 
 
-def _direct(graph: Graph, weights: Weights, draft: Path) -> None:
+def _direct(graph: Graph, weights: Weights, draft: Path, dtype: str) -> None:
     from netspec.backends.onnx import write
 
-    write(graph, weights, draft)
-    check_interface(draft, expected_interface(graph))
+    write(graph, weights, draft, dtype=dtype)
+    check_interface(draft, expected_interface(graph, dtype))
 
 
-def _through(backend: str, graph: Graph, source: Source, weights: Weights, draft: Path) -> None:
+def _through(
+    backend: str, graph: Graph, source: Source, weights: Weights, draft: Path, dtype: str
+) -> None:
     code = draft.with_name("model.py")
     code.write_text(source(backend), encoding="utf-8")
     tensors = draft.with_name("model.safetensors")
@@ -114,5 +121,5 @@ def _through(backend: str, graph: Graph, source: Source, weights: Weights, draft
         source=str(code),
         weights=str(tensors),
         path=str(draft),
-        interface=asdict(expected_interface(graph)),
+        interface=asdict(expected_interface(graph, dtype)),
     )

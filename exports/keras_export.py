@@ -8,21 +8,21 @@ import keras
 import tensorflow as tf
 import tf2onnx
 
-from netspec.exports.keras_jobs import call
-from netspec.exports.model_source import by_name, load_model
+from netspec.exports.keras_jobs import call, load
+from netspec.exports.model_source import by_name
 from netspec.exports.onnx_file import OPSET, Interface, finish
 
 
 def export(source: str, weights: str, path: str, interface: dict[str, Any]) -> dict[str, Any]:
-    """Export the source's channels-last model to an ONNX file with a channels-first interface.
+    """Export the source's channels-last model to an ONNX file with a channels-first interface, in its dtype.
 
     Raises:
         ValueError: what tf2onnx made does not have this interface.
     """
     wanted = Interface.of(interface)
-    model = load_model(source, weights)
+    model = load(source, weights, wanted.dtype)
     signature = [
-        tf.TensorSpec((None, *port.shape[1:]), tf.float32, name=f"input_{index}")
+        tf.TensorSpec((None, *port.shape[1:]), port.dtype, name=f"input_{index}")
         for index, port in enumerate(wanted.inputs)
     ]
     names = [port.name for port in wanted.outputs]

@@ -9,17 +9,34 @@ import numpy as np
 import tensorflow as tf
 
 from netspec.exports.arrays import load_arrays, save_arrays
-from netspec.exports.model_source import by_name, load_model
+from netspec.exports.model_source import by_name, load_model, round_attributes
 
 
-def run(source: str, weights: str, inputs: str, result: str, names: list[str]) -> dict[str, Any]:
+def run(
+    source: str,
+    weights: str,
+    inputs: str,
+    result: str,
+    names: list[str],
+    dtype: str = "float32",
+) -> dict[str, Any]:
     """Run the source's model on an .npz of channels-first inputs; outputs go to an .npz."""
     tf.config.experimental.enable_tensor_float_32_execution(False)
-    model = load_model(source, weights)
-    values = {name: np.moveaxis(x, 1, -1) for name, x in load_arrays(inputs).items()}
+    model = load(source, weights, dtype)
+    arrays = load_arrays(inputs)
+    values = {name: np.moveaxis(x, 1, -1).astype(dtype) for name, x in arrays.items()}
     outputs = by_name(call(model, values), names)
     save_arrays(result, {n: np.moveaxis(np.asarray(y), -1, 1) for n, y in outputs.items()})
     return {"version": keras.__version__, "tensorflow": tf.__version__}
+
+
+def load(source: str, weights: str, dtype: str) -> keras.Model:
+    """The source's model, with its constants and attributes fit for the dtype."""
+    keras.config.set_floatx(dtype)
+    model = load_model(source, weights, dtype)
+    if dtype == "float64":
+        round_attributes(model.layers)
+    return model
 
 
 def call(model: keras.Model, values: dict[str, Any]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,10 +10,17 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from netspec.ops.base import FLOAT32_MAX, f32
 
-def load_model(source: str, weights: str) -> Any:
-    """The model that the source file builds, with the weights of a safetensors file."""
-    module = _module(Path(source))
+
+def load_model(source: str, weights: str, dtype: str = "float32") -> Any:
+    """The model that the source file builds, with the weights of a safetensors file.
+
+    For float64, every float in the source's text is first rounded to float32: attributes are, in
+    ONNX and in the references, and a difference of 1e-8 in an epsilon would hide others. The
+    framework is to be set to float64 before.
+    """
+    module = _module(Path(source), rounded=dtype == "float64")
     model = module.build_model()
     module.load_weights(model, weights)
     return model
@@ -34,11 +42,27 @@ def by_name(results: Any, names: Sequence[str]) -> dict[str, Any]:
     return dict(zip(names, values, strict=True))
 
 
-def _module(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"netspec_model_{path.stem}", path)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"cannot load {path}")
+def round_attributes(layers: Iterable[Any]) -> None:
+    """Round the floats that layers keep, such as a framework's own default of an epsilon."""
+    for layer in layers:
+        for name, value in list(vars(layer).items()):
+            if type(value) is float:
+                setattr(layer, name, _rounded(value))
+
+
+def _module(path: Path, *, rounded: bool) -> ModuleType:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if rounded and isinstance(node, ast.Constant) and isinstance(node.value, float):
+            node.value = _rounded(node.value)
+    name = f"netspec_model_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
+    sys.modules[name] = module
+    exec(compile(tree, str(path), "exec"), vars(module))
     return module
+
+
+def _rounded(value: float) -> float:
+    return f32(value) if abs(value) <= FLOAT32_MAX else value

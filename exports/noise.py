@@ -6,6 +6,7 @@ it runs; what arrives at the outputs is the prediction. A float32 result is judg
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -53,6 +54,17 @@ class Figures:
         """Both errors within `THRESHOLD` predictions; where nothing rounds, no error at all."""
         return self.ratio_rms <= THRESHOLD and self.ratio_max <= THRESHOLD
 
+    def to_dict(self) -> dict[str, float | None]:
+        """For JSON; a ratio without bound is None."""
+        ratios = {"ratio_rms": self.ratio_rms, "ratio_max": self.ratio_max}
+        return {
+            "rms": self.rms,
+            "max": self.max,
+            "predicted_rms": self.predicted_rms,
+            "predicted_max": self.predicted_max,
+            **{name: value if math.isfinite(value) else None for name, value in ratios.items()},
+        }
+
 
 class ComparisonError(Exception):
     """A result has no error to measure: it is missing, misshapen or not finite."""
@@ -91,7 +103,18 @@ def judge(prediction: Prediction, result: NDArray[Any] | None) -> Figures:
     Raises:
         ComparisonError: the output is missing, has another shape, or holds NaN or infinity.
     """
-    truth, noise = prediction.truth, prediction.noise
+    error = require_comparable(prediction, result) - prediction.truth
+    noise = prediction.noise
+    return Figures(_rms(error), _max(error), _rms(noise), _max(noise))
+
+
+def require_comparable(prediction: Prediction, result: NDArray[Any] | None) -> Array:
+    """The result in float64, if it has an error to measure.
+
+    Raises:
+        ComparisonError: the output is missing, has another shape, or holds NaN or infinity.
+    """
+    truth = prediction.truth
     if result is None:
         raise ComparisonError("the output is missing")
     if result.shape != truth.shape:
@@ -103,8 +126,7 @@ def judge(prediction: Prediction, result: NDArray[Any] | None) -> Figures:
     for name, bad in (("NaN", np.isnan(result)), ("infinity", np.isinf(result))):
         if bad.any():
             raise ComparisonError(f"{int(bad.sum())} of {bad.size} output values are {name}")
-    error = np.asarray(result, np.float64) - truth
-    return Figures(_rms(error), _max(error), _rms(noise), _max(noise))
+    return np.asarray(result, np.float64)
 
 
 def _sample(graph: Graph, noise: _Noise, inputs: Mapping[str, NDArray[Any]]) -> dict[str, Array]:

@@ -47,15 +47,20 @@ class Interface:
 
         return Interface(ports("inputs"), ports("outputs"))
 
+    @property
+    def dtype(self) -> str:
+        """The type that the network computes in."""
+        return self.outputs[0].dtype
+
     def __str__(self) -> str:
         return f"{_listed(self.inputs)} -> {_listed(self.outputs)}"
 
 
-def expected_interface(graph: Graph) -> Interface:
+def expected_interface(graph: Graph, dtype: str = "float32") -> Interface:
     """The interface that every export of a graph has: its names, channels first, any batch."""
     return Interface(
-        tuple(_port(value.name, value.type) for value in graph.inputs),
-        tuple(_port(output.name, output.value.type) for output in graph.inference_outputs),
+        tuple(_port(value.name, value.type, dtype) for value in graph.inputs),
+        tuple(_port(output.name, output.value.type, dtype) for output in graph.inference_outputs),
     )
 
 
@@ -164,8 +169,8 @@ def _set_shape(value: ValueInfoProto, port: Port) -> None:
             axis.dim_value = size
 
 
-def _port(name: str, kind: TensorType) -> Port:
-    return Port(name, kind.dtype, (BATCH, *kind.shape))
+def _port(name: str, kind: TensorType, dtype: str) -> Port:
+    return Port(name, dtype if kind.dtype == "float32" else kind.dtype, (BATCH, *kind.shape))
 
 
 def _read(value: ValueInfoProto) -> Port:

@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from netspec.exports.noise import THRESHOLD, Figures
+from netspec.exports.same import BOUND, Difference
 
-SCHEMA = 1
+SCHEMA = 2
 
 AGREED = "agreed"
+ROUNDED = "rounded"
 DISAGREED = "disagreed"
 FAILED = "failed"
 NOT_RUN = "not run"
+PASSED = (AGREED, ROUNDED)
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
     """One subject on one runtime, held against the float64 reference.
 
-    `figures` has an entry per output where they could be measured; `reason` says why a row is not
-    agreed; `detail` is the end of a failed worker's log.
+    `figures` has an entry per output where they could be measured: `Difference` where the question
+    is whether the function is the same, `Figures` where it is whether it rounds rightly. `reason`
+    says why a row is not agreed; `detail` is the end of a failed worker's log. A status of
+    `ROUNDED` is a finished file whose stored numbers are rounded, by no more than float32 does.
     """
 
     subject: str
     runtime: str
     status: str
-    figures: dict[str, Figures] = field(default_factory=dict)
+    figures: Mapping[str, Figures | Difference] = field(default_factory=dict)
     reason: str = ""
     detail: str = ""
     info: dict[str, Any] = field(default_factory=dict)
@@ -36,11 +41,19 @@ class Row:
     @property
     def ratio_rms(self) -> float | None:
         """The worst output's rms error over its predicted noise."""
-        return max((f.ratio_rms for f in self.figures.values()), default=None)
+        found = (f.ratio_rms for f in self.figures.values() if isinstance(f, Figures))
+        return max(found, default=None)
 
     @property
     def ratio_max(self) -> float | None:
-        return max((f.ratio_max for f in self.figures.values()), default=None)
+        found = (f.ratio_max for f in self.figures.values() if isinstance(f, Figures))
+        return max(found, default=None)
+
+    @property
+    def relative(self) -> float | None:
+        """The worst output's float64 difference over its largest value."""
+        found = (f.relative for f in self.figures.values() if isinstance(f, Difference))
+        return max(found, default=None)
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -51,22 +64,28 @@ class Row:
             "detail": self.detail,
             "info": self.info,
             "seconds": round(self.seconds, 3),
-            "outputs": {name: _figures(f) for name, f in self.figures.items()},
+            "outputs": {name: f.to_dict() for name, f in self.figures.items()},
         }
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """True if there is something to report, and everything that was asked for ran and agreed."""
+    """True if there is something to report, and everything that was asked for ran and agreed.
+
+    `same` answers whether the function is the same, `rows` whether it rounds rightly; `blames`
+    are the nodes where what disagreed departs.
+    """
 
     spec: str
     weights: str
     seed: int
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
+    same: tuple[Row, ...] = ()
+    blames: tuple[Blame, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.rows) and all(row.status == AGREED for row in self.rows)
+        return bool(self.rows) and all(row.status in PASSED for row in (*self.same, *self.rows))
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain data for JSON; a ratio without bound is null."""
@@ -77,35 +96,61 @@ class Report:
             "weights": self.weights,
             "seed": self.seed,
             "threshold": THRESHOLD,
+            "bound": BOUND,
+            "same": [row.to_dict() for row in self.same],
             "rows": [row.to_dict() for row in self.rows],
+            "blames": [blame.to_dict() for blame in self.blames],
             "notes": list(self.notes),
         }
 
     def render(self) -> str:
-        """The report as an aligned table with its verdict below."""
-        head = ("subject", "runtime", "rms", "max", "status")
-        cells = [
+        """The report as aligned tables with the verdict below."""
+        lines = []
+        if self.same:
+            lines.append(f"{self.spec}: the same function? float64 error over the largest output")
+            cells = [(r.subject, r.runtime, _scientific(r.relative), r.status) for r in self.same]
+            head = ("subject", "in float64", "error", "status")
+            lines += _table(head, cells, [row.reason for row in self.same])
+        lines.append(f"{self.spec}: error in units of the predicted float32 noise, {self.weights}")
+        figures = [
             (row.subject, row.runtime, _ratio(row.ratio_rms), _ratio(row.ratio_max), row.status)
             for row in self.rows
         ]
-        widths = [max(map(len, column)) for column in zip(head, *cells, strict=True)]
-        reasons = ("", *(row.reason for row in self.rows))
-        lines = [f"{self.spec}: error in units of the predicted float32 noise, {self.weights}"]
-        for line, reason in zip((head, *cells), reasons, strict=True):
-            text = "  ".join(
-                _aligned(c, w, i) for i, (c, w) in enumerate(zip(line, widths, strict=True))
-            )
-            lines.append(f"  {text}  {reason}".rstrip())
+        head_of_rounding = ("subject", "runtime", "rms", "max", "status")
+        lines += _table(head_of_rounding, figures, [row.reason for row in self.rows])
         lines += [f"  note: {note}" for note in self.notes]
-        lines += _details(self.rows)
-        lines.append(self._verdict())
-        return "\n".join(lines)
+        lines += _details((*self.same, *self.rows))
+        lines += [f"  {line}" for blame in self.blames for line in blame.render().splitlines()]
+        return "\n".join([*lines, *self._verdict()])
 
-    def _verdict(self) -> str:
-        agreed = sum(row.status == AGREED for row in self.rows)
+    def _verdict(self) -> list[str]:
+        lines = []
+        if self.same:
+            same = sum(row.status in PASSED for row in self.same)
+            lines.append(
+                f"{self.spec}: the same function: {same} of {len(self.same)}, "
+                f"each within {BOUND:g} of the largest output"
+            )
+        agreed = sum(row.status in PASSED for row in self.rows)
         if self:
-            return f"{self.spec}: agreed ({agreed} of {agreed}, each at most {THRESHOLD:g})"
-        return f"{self.spec}: NOT agreed ({agreed} of {len(self.rows)} agreed)"
+            return [*lines, f"{self.spec}: agreed ({agreed} of {agreed}, each at most {THRESHOLD:g})"]
+        return [*lines, f"{self.spec}: NOT agreed ({agreed} of {len(self.rows)} agreed)"]
+
+
+def _table(
+    head: Sequence[str], cells: Sequence[Sequence[str]], reasons: Sequence[str]
+) -> list[str]:
+    """Aligned lines, numbers to the right; the reasons stand after the last column."""
+    widths = [max(map(len, column)) for column in zip(head, *cells, strict=True)]
+    numbers = range(2, len(head) - 1)
+    lines = []
+    for line, reason in zip((head, *cells), ("", *reasons), strict=True):
+        text = "  ".join(
+            cell.rjust(width) if column in numbers else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        )
+        lines.append(f"  {text}  {reason}".rstrip())
+    return lines
 
 
 def _details(rows: tuple[Row, ...]) -> list[str]:
@@ -117,22 +162,11 @@ def _details(rows: tuple[Row, ...]) -> list[str]:
     return lines
 
 
-def _aligned(text: str, width: int, column: int) -> str:
-    return text.rjust(width) if column in (2, 3) else text.ljust(width)
+def _scientific(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1e}"
 
 
 def _ratio(value: float | None) -> str:
     if value is None:
         return "-"
     return f"{value:.2f}" if value < 1000 else f"{value:.1e}"
-
-
-def _figures(figures: Figures) -> dict[str, float | None]:
-    ratios = {"ratio_rms": figures.ratio_rms, "ratio_max": figures.ratio_max}
-    return {
-        "rms": figures.rms,
-        "max": figures.max,
-        "predicted_rms": figures.predicted_rms,
-        "predicted_max": figures.predicted_max,
-        **{name: value if math.isfinite(value) else None for name, value in ratios.items()},
-    }

@@ -6,18 +6,18 @@ from typing import Any
 
 import torch
 
-from netspec.exports.model_source import load_model
 from netspec.exports.onnx_file import BATCH, OPSET, Interface, finish
+from netspec.exports.torch_jobs import load
 
 
 def export(source: str, weights: str, path: str, interface: dict[str, Any]) -> dict[str, Any]:
-    """Export the source's model to an ONNX file with the given interface.
+    """Export the source's model to an ONNX file with the given interface, in its dtype.
 
     Raises:
         ValueError: what torch exported does not have this interface.
     """
     wanted = Interface.of(interface)
-    model = load_model(source, weights).eval()
+    model = load(source, weights, wanted.dtype)
     # A batch of 1 would be taken for a constant.
     arguments = tuple(torch.zeros(2, *port.shape[1:]) for port in wanted.inputs)  # type: ignore[arg-type]
     program = torch.onnx.export(

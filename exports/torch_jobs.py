@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -9,21 +10,62 @@ import torch
 from safetensors.numpy import save_file
 
 from netspec.exports.arrays import load_arrays, save_arrays
-from netspec.exports.model_source import by_name, load_model
+from netspec.exports.model_source import by_name, load_model, round_attributes
 
 
 def run(
-    source: str, weights: str, inputs: str, result: str, names: list[str], device: str = "cpu"
+    source: str,
+    weights: str,
+    inputs: str,
+    result: str,
+    names: list[str],
+    device: str = "cpu",
+    dtype: str = "float32",
 ) -> dict[str, Any]:
-    """Run the source's model in eval mode on an .npz of inputs; outputs go to an .npz."""
+    """Run the source's model in eval mode on an .npz of inputs; outputs go to an .npz.
+
+    In float64 the result also tells the number of weights, and of those that the inputs reach.
+    """
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_tf32 = False
-    model = load_model(source, weights).eval().to(device)
-    with torch.inference_mode():
-        values = [torch.from_numpy(x).to(device) for x in load_arrays(inputs).values()]
+    model = load(source, weights, dtype).to(device)
+    kind = getattr(torch, dtype)
+    info: dict[str, Any] = {"version": torch.__version__, "device": device}
+    values = [torch.from_numpy(x).to(device, kind) for x in load_arrays(inputs).values()]
+    with torch.set_grad_enabled(dtype == "float64"):
         outputs = by_name(model(*values), names)
-    save_arrays(result, {name: y.cpu().numpy() for name, y in outputs.items()})
-    return {"version": torch.__version__, "device": device}
+    if dtype == "float64":
+        info["weights"], info["live"] = _reach(model, outputs.values())
+    save_arrays(result, {name: y.detach().cpu().numpy() for name, y in outputs.items()})
+    return info
+
+
+def load(source: str, weights: str, dtype: str) -> torch.nn.Module:
+    """The source's model in eval mode, with its constants and attributes fit for the dtype."""
+    torch.set_default_dtype(getattr(torch, dtype))
+    model: torch.nn.Module = load_model(source, weights, dtype).eval()
+    if dtype == "float64":
+        round_attributes(model.modules())
+        model.double()
+    return model
+
+
+def _reach(model: torch.nn.Module, outputs: Iterable[torch.Tensor]) -> tuple[int, int]:
+    """How many weights lie on the way to the outputs, and how many have a gradient there.
+
+    The gradient is of a random combination of all output values, so that none cancels.
+    """
+    generator = torch.Generator().manual_seed(0)
+    total = sum(
+        (y * torch.randn(y.shape, generator=generator).to(y)).sum()
+        for y in outputs
+        if y.requires_grad
+    )
+    if not torch.is_tensor(total):
+        return 0, 0
+    gradients = torch.autograd.grad(total, list(model.parameters()), allow_unused=True)
+    found = [g for g in gradients if g is not None]
+    return sum(g.numel() for g in found), sum(int(g.count_nonzero()) for g in found)
 
 
 def convert_state(path: str, result: str) -> dict[str, Any]:

@@ -23,6 +23,7 @@ JOBS = {
     "keras_run": "netspec.exports.keras_jobs:run",
     "keras_export": "netspec.exports.keras_export:export",
     "onnxruntime_run": "netspec.exports.onnxruntime_jobs:run",
+    "evaluator_run": "netspec.exports.evaluator_jobs:run",
     "openvino_run": "netspec.exports.openvino_jobs:run",
 }
 

@@ -25,7 +25,7 @@ from netspec.backends.source.plan import (
     Unroll,
 )
 from netspec.backends.source.program import all_items
-from netspec.backends.source.python import identifier, literal
+from netspec.backends.source.python import literal
 from netspec.backends.source.site import OpSite
 from netspec.backends.source.text import block, docstring
 
@@ -394,10 +394,8 @@ def _names(routine: Routine, reserved: frozenset[str]) -> Names:
     """The routine's names; what it has itself comes before local variables."""
     names = Names(routine, reserved, "in_channels")
     loops = [item for item in all_items(routine.items) if isinstance(item, Loop)]
-    own = [p.name for p in routine.params] + [let.name for let in routine.lets]
-    for name in (*own, *(n for loop in loops for n in (loop.index, *loop.names))):
-        if name not in names.known:
-            names.known[name] = names.new(identifier(name, frozenset(names.taken)))
+    for name in (n for loop in loops for n in (loop.index, *loop.names)):
+        names.spell(name)
     return names
 
 

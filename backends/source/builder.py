@@ -8,6 +8,7 @@ from typing import Any
 from netspec import syntax, trace
 from netspec.backends.source.plan import (
     Branch,
+    Carry,
     CallWhat,
     Context,
     GroupWhat,
@@ -46,7 +47,8 @@ RoutineOf = Callable[[trace.BlockRun], Routine]
 class Builder:
     """Walks the bodies of all copies of a block side by side.
 
-    `unrolled` are repeats to write out, `reads` counts how often each value was read when the plan
+    `unrolled` are repeats to write out, `carrying` ones that need a variable for their channels,
+    `reads` counts how often each value was read when the plan
     was made before (by serial), `routine_of` gives the routine that serves a block's copy and
     `inference` the ids of nodes that inference needs.
     """
@@ -55,12 +57,14 @@ class Builder:
         self,
         routine: Routine,
         unrolled: set[int],
+        carrying: set[int],
         reads: dict[int, int],
         routine_of: RoutineOf,
         inference: set[int] | None,
     ) -> None:
         self.routine = routine
         self.unrolled = unrolled
+        self.carrying = carrying
         self.old_reads = reads
         self.reads: dict[int, int] = {}
         self.routine_of = routine_of
@@ -600,7 +604,7 @@ class Builder:
         self.read(start)
         concrete = [t.channels for t in carried_types]
         begin = self.channels(start, context)
-        steady = self.holds(begin, concrete, inner)
+        steady = id(node) not in self.carrying and self.holds(begin, concrete, inner)
         variable, fresh = None, False
         carried_channels: Expr = begin
         if not steady:
@@ -623,6 +627,8 @@ class Builder:
         update = None
         if variable is not None:
             update = self.channels(last, inner)
+        elif last.channels is not None and not same(last.channels, begin):
+            raise Carry(node)
         for copy in copies:
             self.hide(copy, scope, node)
         for hidden in (*loop_scope.names, *loop_scope.hidden):

@@ -21,8 +21,8 @@ class Names:
         self.taken = set(taken | _BUILTINS | {in_channels, "channels"})
         self.in_channels = in_channels
         self.known: dict[str, str] = {}
-        for known in (*routine.params, *routine.lets):
-            self.spell(known.name)
+        for own in (*(p.name for p in routine.params), *(let.name for let in routine.lets)):
+            self.spell(own)
 
     def name(self, spec_name: str) -> str:
         """The Python name of a parameter, let or loop name; `$in` and `$c1` have theirs."""
@@ -37,7 +37,8 @@ class Names:
             number = spec_name[2:]
             return "channels" if number == "1" else f"channels_{number}"
         if spec_name not in self.known:
-            self.known[spec_name] = self.new(spec_name)
+            # A parameter `layers` is `layers_` beside `keras.layers`, never `layers_2`.
+            self.known[spec_name] = self.new(identifier(spec_name, frozenset(self.taken)))
         return self.known[spec_name]
 
     def new(self, wanted: str) -> str:

@@ -37,6 +37,14 @@ class Unroll(Exception):
         self.loop = loop
 
 
+class Carry(Exception):
+    """A loop's channels are the same now, but not for other parameters: they need a variable."""
+
+    def __init__(self, loop: syntax.Node) -> None:
+        super().__init__("channels carried along")
+        self.loop = loop
+
+
 @dataclass(slots=True, eq=False)
 class Context:
     """A stretch of code with its lanes: names and values of each copy that the code serves.

@@ -10,6 +10,7 @@ from netspec import syntax, trace
 from netspec.backends.source.builder import Builder
 from netspec.backends.source.plan import (
     CallWhat,
+    Carry,
     Context,
     GroupWhat,
     Item,
@@ -47,6 +48,7 @@ class Program:
 @dataclass(slots=True)
 class _Decisions:
     unrolled: set[int] = field(default_factory=set)
+    carrying: set[int] = field(default_factory=set)
     labels: dict[int, Label] = field(default_factory=dict)  # by copy of a block
     frozen: set[str] = field(default_factory=set)
     reads: dict[Label, dict[int, int]] = field(default_factory=dict)
@@ -69,6 +71,9 @@ def planned(graph: Graph, emit: Callable[[Program], T]) -> T:
             emitted = emit(program)
         except Unroll as unroll:
             decisions.unrolled.add(id(unroll.loop))
+            continue
+        except Carry as carry:
+            decisions.carrying.add(id(carry.loop))
             continue
         except Split as split:
             planner.decide(split)
@@ -157,10 +162,15 @@ class _Planner:
 
     def builder(self, routine: Routine, label: Label) -> Builder:
         self.owners[id(routine.context)] = label
-        reads = self.decisions.reads.get(label, {})
-        unrolled = self.decisions.unrolled
-        routine.builder = Builder(routine, unrolled, reads, self.routine_of, self.inference)
-        made: Builder = routine.builder
+        made = Builder(
+            routine,
+            self.decisions.unrolled,
+            self.decisions.carrying,
+            self.decisions.reads.get(label, {}),
+            self.routine_of,
+            self.inference,
+        )
+        routine.builder = made
         return made
 
     def model(self) -> Routine:
@@ -179,6 +189,9 @@ class _Planner:
         routine.items, routine.result = builder.body(
             [run.body], context, routine.scope, start, set(visible)
         )
+        # Defaults of ops and shapes of inputs stand in the source as they are now.
+        for fixed in (*(a.value for d in model.defaults for a in d.args), *_sizes(model)):
+            builder.freeze(fixed)
         self.outputs(routine, builder, run)
         self.reads[()] = builder.reads
         return routine
@@ -195,6 +208,10 @@ class _Planner:
             routine.outputs.append((output.name, value, output.training))
         for out in run.model.outputs:
             builder.freeze(out.when)
+
+
+def _sizes(model: syntax.Model) -> list[syntax.Value]:
+    return [size for declared in model.inputs for size in declared.shape]
 
 
 def builder_input_channels() -> Name:

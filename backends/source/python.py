@@ -118,8 +118,7 @@ class _Printer:
                 ends = (self.at(x, CHOICE) if x is not None else "" for x in (first, last))
                 return f"{self.at(of, ATOM)}[{':'.join(ends)}]", ATOM
             case Each(item, name, of):
-                inner = _Printer(lambda n: name if n == name else self.name(n), self.shape)
-                return f"[{inner.at(item, 1)} for {name} in {self.at(of, 1)}]", ATOM
+                return f"[{self.at(item, 1)} for {self.name(name)} in {self.at(of, 1)}]", ATOM
             case Call(function, arguments):
                 inside = ", ".join(self.at(a, CHOICE) for a in arguments)
                 return f"{_FUNCTIONS.get(function, function)}({inside})", ATOM

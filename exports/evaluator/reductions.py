@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 
@@ -40,13 +41,13 @@ def _reducing(function: Reduction) -> Callable[..., Array]:
     return reduced
 
 
-def _least(x: Array) -> object:
+def _least(x: Array) -> Any:
     if x.dtype.kind == "f":
         return x.dtype.type(-np.inf)
     return False if x.dtype.kind == "b" else np.iinfo(x.dtype).min
 
 
-def _greatest(x: Array) -> object:
+def _greatest(x: Array) -> Any:
     if x.dtype.kind == "f":
         return x.dtype.type(np.inf)
     return True if x.dtype.kind == "b" else np.iinfo(x.dtype).max

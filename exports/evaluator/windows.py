@@ -104,14 +104,13 @@ def conv(
     x = window.padded(x, 0)
     out, inner = weight.shape[:2]
     kernels = weight.reshape(group, out // group, inner, *window.kernel)
-    exact = np.result_type(x, np.float32)  # the sum of float16 products is not rounded to float16
-    result = np.zeros((len(x), group, out // group, math.prod(window.places)), exact)
+    result = np.zeros((len(x), group, out // group, math.prod(window.places)), x.dtype)
     for tap, slices in window.taps():
         matrix = np.ascontiguousarray(kernels[(..., *tap)])
         for sample, target in zip(x, result, strict=True):
             read = sample[(slice(None), *slices)].reshape(group, inner, -1)
             target += _product(matrix, read)
-    return _with_bias(result.reshape(len(x), out, *window.places), bias).astype(x.dtype, copy=False)
+    return _with_bias(result.reshape(len(x), out, *window.places), bias)
 
 
 def _product(matrix: Array, columns: Array) -> Array:
@@ -194,8 +193,8 @@ def max_pool(
         for _, slices in window.taps():
             np.maximum(result, padded[(..., *slices)], out=result)
         return result
-    order = "F" if storage_order else "C"
-    places = np.arange(math.prod(sizes)).reshape(sizes, order=order)
+    places = np.arange(math.prod(sizes))
+    places = places.reshape(sizes[::-1]).T if storage_order else places.reshape(sizes)
     planes = math.prod(sizes) * np.arange(math.prod(x.shape[:2])).reshape(
         *x.shape[:2], *(1,) * len(sizes)
     )

@@ -61,7 +61,8 @@ def _refuse_misuse(args: argparse.Namespace, runtimes: list[str]) -> None:
 
 
 def _say(name: str, text: str) -> None:
-    print(f"{name}: {text} ...", file=sys.stderr, flush=True)
+    sys.stderr.write(f"{name}: {text} ...\n")  # in one piece: several threads speak
+    sys.stderr.flush()
 
 
 def _write(path: Path, data: dict[str, Any]) -> None:
