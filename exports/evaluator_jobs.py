@@ -2,30 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from netspec.exports.arrays import load_arrays, save_arrays
 from netspec.exports.evaluator import NotEvaluatedError, Program
-from netspec.exports.fit import run_fitted
+from netspec.exports.fit import Array, Arrays, run_fitted
 from netspec.exports.onnx_file import interface
+from netspec.exports.tracing import Trace
 from netspec.exports.worker import UnavailableError
 
 
-def run(model: str, inputs: str, result: str, outputs: dict[str, list[int]]) -> dict[str, Any]:
+def run(
+    model: str,
+    inputs: str,
+    result: str,
+    outputs: dict[str, list[int]],
+    trace: str | None = None,
+    sample: int = 0,
+) -> dict[str, Any]:
     """Run a file on an .npz of channels-first inputs; outputs by the spec's names go to an .npz.
 
-    A file of a narrower type than float64 is evaluated in float64 all the same.
+    A file of a narrower type than float64 is evaluated in float64 all the same. With `trace`,
+    every value of one sample goes to that .npz.
 
     Raises:
         UnavailableError: the file has something that the evaluator lacks.
     """
     ports = interface(model)
+    recorded = Trace(sample)
+    done = 0
+
+    def once(feeds: Arrays) -> Sequence[Array]:
+        nonlocal done
+        batch = len(next(iter(feeds.values())))
+        seen = partial(recorded.add, batch=batch, first=done) if trace else None
+        done += batch
+        return list(program.run(feeds, seen).values())
+
     try:
         program = Program.load(model, widen=ports.dtype != "float64")
-        results = run_fitted(
-            ports, load_arrays(inputs), outputs, lambda feeds: list(program.run(feeds).values())
-        )
+        results = run_fitted(ports, load_arrays(inputs), outputs, once)
     except NotEvaluatedError as lack:
         raise UnavailableError(f"not evaluated: {lack}") from None
+    if trace:
+        recorded.save(trace)
     save_arrays(result, results)
     return {"stored": ports.dtype}

@@ -14,7 +14,7 @@ from netspec.exports.onnx_file import OPSET, Interface, finish
 
 
 def export(source: str, weights: str, path: str, interface: dict[str, Any]) -> dict[str, Any]:
-    """Export the source's channels-last model to an ONNX file with a channels-first interface, in its dtype.
+    """Export the source's channels-last model to an ONNX file with this channels-first interface.
 
     Raises:
         ValueError: what tf2onnx made does not have this interface.

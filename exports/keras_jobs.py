@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from netspec.exports.arrays import load_arrays, save_arrays
 from netspec.exports.model_source import by_name, load_model, round_attributes
+from netspec.exports.tracing import Trace
 
 
 def run(
@@ -19,15 +20,37 @@ def run(
     result: str,
     names: list[str],
     dtype: str = "float32",
+    trace: str | None = None,
+    sample: int = 0,
 ) -> dict[str, Any]:
-    """Run the source's model on an .npz of channels-first inputs; outputs go to an .npz."""
+    """Run the source's model on an .npz of channels-first inputs; outputs go to an .npz.
+
+    With `trace`, every value of one sample goes to that .npz, as Keras has it: channels last.
+    """
     tf.config.experimental.enable_tensor_float_32_execution(False)
     model = load(source, weights, dtype)
     arrays = load_arrays(inputs)
     values = {name: np.moveaxis(x, 1, -1).astype(dtype) for name, x in arrays.items()}
     outputs = by_name(call(model, values), names)
+    if trace:
+        _record(model, values, sample).save(trace)
     save_arrays(result, {n: np.moveaxis(np.asarray(y), -1, 1) for n, y in outputs.items()})
     return {"version": keras.__version__, "tensorflow": tf.__version__}
+
+
+def _record(model: keras.Model, values: dict[str, Any], sample: int) -> Trace:
+    tensors = {
+        f"{operation.name}:{index}": tensor
+        for operation in model.operations
+        for index, node in enumerate(operation._inbound_nodes)
+        for tensor in node.output_tensors
+    }
+    found = call(keras.Model(model.inputs, list(tensors.values())), values)
+    trace = Trace(sample)
+    batch = len(next(iter(values.values())))
+    for name, value in zip(tensors, found, strict=True):
+        trace.add(name, np.asarray(value), batch)
+    return trace
 
 
 def load(source: str, weights: str, dtype: str) -> keras.Model:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netspec.exports.rounding import U, deviation, is_exact
-from netspec.graph import Graph, Node
+from netspec.graph import Graph, Node, Value
 from netspec.reference import evaluate, node_weights
 
 Array = NDArray[np.float64]
@@ -95,6 +95,29 @@ def predict(
         copies = np.stack([sample[output.name][1:] for sample in samples], axis=1)
         result[output.name] = Prediction(truth, copies - truth)
     return result
+
+
+def node_noise(
+    graph: Graph,
+    weights: Mapping[str, NDArray[Any]],
+    inputs: Mapping[str, NDArray[np.float32]],
+    *,
+    seed: int = 0,
+    runs: int = RUNS,
+) -> dict[Value, float]:
+    """The largest error predicted for every value that one sample's inference makes."""
+    rng = np.random.Generator(np.random.Philox(seed))
+    noise = _Noise(rng, runs, _doubles(weights))
+    largest: dict[Value, float] = {}
+
+    def after(node: Node, given: tuple[Array, ...], output: Array) -> Array:
+        noisy = noise.inject(node, given, output)
+        largest[node.output] = _max(noisy - noisy[:1])
+        return noisy
+
+    values = {v: np.repeat(np.float64(inputs[v.name]), noise.copies, 0) for v in graph.inputs}
+    evaluate(graph.inference_nodes, noise.weights, values, after=after)
+    return largest
 
 
 def judge(prediction: Prediction, result: NDArray[Any] | None) -> Figures:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from netspec.exports.noise import THRESHOLD, Figures
@@ -66,6 +66,50 @@ class Row:
             "seconds": round(self.seconds, 3),
             "outputs": {name: f.to_dict() for name, f in self.figures.items()},
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Blame:
+    """The first node in topological order that departs from the reference, and how.
+
+    `folded` are nodes before it whose values do not exist in what was run, because an exporter
+    made one node of them and this one. `alone` says what the node does by itself, fed the
+    reference's inputs. `files` are the one-node reproduction.
+    """
+
+    subject: str
+    runtime: str
+    node: str
+    op: str
+    where: str
+    line: str
+    folded: tuple[str, ...]
+    index: tuple[int, ...]
+    expected: float
+    actual: float | None
+    relative: float | None
+    alone: str
+    files: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def render(self) -> str:
+        """The finding in a few lines."""
+        lines = [f"blame: the {self.subject} on {self.runtime} departs at {self.node}"]
+        lines += [f"  {self.where}: {self.line}", f"  {self.op}"]
+        if self.folded:
+            lines.append(f"  or at what is folded into one with it: {', '.join(self.folded)}")
+        place = f"at {list(self.index)}, expected {self.expected:.17g}"
+        if self.actual is None:
+            lines.append(f"  {place}; it makes no value of this shape")
+        else:
+            lines.append(
+                f"  {place}, found {self.actual:.17g}: "
+                f"off by {self.relative or 0.0:.1e} of the largest value"
+            )
+        lines += [f"  {self.alone}"] if self.alone else []
+        return "\n".join([*lines, f"  to reproduce: {' and '.join(self.files)}"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +177,10 @@ class Report:
             )
         agreed = sum(row.status in PASSED for row in self.rows)
         if self:
-            return [*lines, f"{self.spec}: agreed ({agreed} of {agreed}, each at most {THRESHOLD:g})"]
+            return [
+                *lines,
+                f"{self.spec}: agreed ({agreed} of {agreed}, each at most {THRESHOLD:g})",
+            ]
         return [*lines, f"{self.spec}: NOT agreed ({agreed} of {len(self.rows)} agreed)"]
 
 

@@ -11,7 +11,7 @@ from netspec.exports.torch_jobs import load
 
 
 def export(source: str, weights: str, path: str, interface: dict[str, Any]) -> dict[str, Any]:
-    """Export the source's model to an ONNX file with the given interface, in its dtype.
+    """Export the source's model to an ONNX file with the given interface, of its dtype.
 
     Raises:
         ValueError: what torch exported does not have this interface.

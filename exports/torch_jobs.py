@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.numpy import save_file
+from torch.overrides import TorchFunctionMode
 
 from netspec.exports.arrays import load_arrays, save_arrays
 from netspec.exports.model_source import by_name, load_model, round_attributes
+from netspec.exports.tracing import Trace
 
 
 def run(
@@ -21,10 +24,13 @@ def run(
     names: list[str],
     device: str = "cpu",
     dtype: str = "float32",
+    trace: str | None = None,
+    sample: int = 0,
 ) -> dict[str, Any]:
     """Run the source's model in eval mode on an .npz of inputs; outputs go to an .npz.
 
     In float64 the result also tells the number of weights, and of those that the inputs reach.
+    With `trace`, every value of one sample goes to that .npz.
     """
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_tf32 = False
@@ -32,12 +38,34 @@ def run(
     kind = getattr(torch, dtype)
     info: dict[str, Any] = {"version": torch.__version__, "device": device}
     values = [torch.from_numpy(x).to(device, kind) for x in load_arrays(inputs).values()]
-    with torch.set_grad_enabled(dtype == "float64"):
+    recorder = _Recorder(Trace(sample), len(values[0]))
+    with torch.set_grad_enabled(dtype == "float64"), recorder if trace else nullcontext():
         outputs = by_name(model(*values), names)
+    if trace:
+        recorder.trace.save(trace)
     if dtype == "float64":
         info["weights"], info["live"] = _reach(model, outputs.values())
     save_arrays(result, {name: y.detach().cpu().numpy() for name, y in outputs.items()})
     return info
+
+
+class _Recorder(TorchFunctionMode):
+    """Sees every torch function that Python calls."""
+
+    def __init__(self, trace: Trace, batch: int) -> None:
+        super().__init__()
+        self.trace = trace
+        self.batch = batch
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        for value in result if isinstance(result, (tuple, list)) else (result,):
+            if isinstance(value, torch.Tensor):
+                name = getattr(func, "__name__", "")
+                self.trace.add(name, value.detach().cpu().numpy(), self.batch)
+        return result
 
 
 def load(source: str, weights: str, dtype: str) -> torch.nn.Module:

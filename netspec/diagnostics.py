@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
+
+from netspec.record import record, value_record
 
 EXCERPT_WIDTH = 160
 MESSAGE_LIMIT = 300  # characters: messages quote what the spec says
@@ -42,7 +44,7 @@ CODES = {
 }
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record
 class SourceText:
     """A file's text under the name that messages show."""
 
@@ -55,7 +57,7 @@ class SourceText:
         return SourceText(name, text, tuple(text.splitlines()))
 
 
-@dataclass(frozen=True, slots=True)
+@value_record
 class Span:
     """A stretch of source text; lines and columns count from 1, the end is exclusive."""
 
@@ -69,7 +71,7 @@ class Span:
         return f"{self.source.name}:{self.line}:{self.column}"
 
 
-@dataclass(frozen=True, slots=True)
+@value_record
 class Note:
     """A further place or fact that explains a diagnostic."""
 
@@ -77,7 +79,7 @@ class Note:
     span: Span | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_record
 class Diagnostic:
     """One finding. `code` is stable and names the kind of mistake; `hint` says what to do."""
 

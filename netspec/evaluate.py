@@ -52,7 +52,7 @@ class Unknown:
 UNKNOWN = Unknown()
 
 
-class UnknownValue(Exception):  # noqa: N818 - a signal, not a mistake
+class UnknownValue(Exception):
     """A formula depends on something already reported."""
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import _ast
 import keyword
 import re
-from dataclasses import dataclass
 from typing import TypeAlias
+
+from netspec.record import value_record
 
 LENGTH_LIMIT = 1000
 DEPTH_LIMIT = 40  # of the tree, comparison and `and` chains included
@@ -65,19 +66,19 @@ class FormulaError(Exception):
         self.hint = hint or None
 
 
-@dataclass(frozen=True, slots=True)
+@value_record
 class Literal:
     value: int | float | bool | str
 
 
-@dataclass(frozen=True, slots=True)
+@value_record
 class Name:
     name: str
     start: int
     end: int
 
 
-@dataclass(frozen=True, slots=True)
+@value_record
 class InputShape:
     """`input.channels` and its like."""
 
@@ -86,13 +87,13 @@ class InputShape:
     end: int
 
 
-@dataclass(frozen=True, slots=True)
+@value_record
 class Unary:
     operator: str  # - or not
     operand: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@value_record
 class Binary:
     """Arithmetic, comparison, `and`, `or`."""
 
@@ -103,7 +104,7 @@ class Binary:
     end: int
 
 
-@dataclass(frozen=True, slots=True)
+@value_record
 class Choice:
     """`yes if condition else no`."""
 
@@ -112,12 +113,12 @@ class Choice:
     no: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@value_record
 class ListOf:
     items: tuple[Expr, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value_record
 class Index:
     list: Expr
     index: Expr
@@ -125,7 +126,7 @@ class Index:
     end: int
 
 
-@dataclass(frozen=True, slots=True)
+@value_record
 class Slice:
     list: Expr
     first: Expr | None
@@ -134,7 +135,7 @@ class Slice:
     end: int
 
 
-@dataclass(frozen=True, slots=True)
+@value_record
 class Each:
     """`[item for name in list]`."""
 
@@ -143,7 +144,7 @@ class Each:
     list: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@value_record
 class Call:
     function: str
     arguments: tuple[Expr, ...]

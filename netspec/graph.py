@@ -9,10 +9,11 @@ from typing import Any
 
 from netspec.diagnostics import Span
 from netspec.ops.base import Init, Op
+from netspec.record import record
 from netspec.types import TensorType
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record
 class Value:
     """A tensor that flows: an input of the network or the output of a node. Joined by identity."""
 
@@ -20,7 +21,7 @@ class Value:
     type: TensorType
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record
 class Weight:
     """A stored tensor under its checkpoint key, in torch's shape and layout."""
 
@@ -32,7 +33,7 @@ class Weight:
     dtype: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record
 class Node:
     """One application of an op. A node made by `share` has the weights of the node it repeats."""
 
@@ -54,7 +55,7 @@ class Node:
         return self.op.macs(*self.input_types)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record
 class Output:
     """A named result; `training` marks one that exists only in training."""
 

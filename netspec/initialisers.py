@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import difflib
 import math
-from dataclasses import dataclass
 from typing import Any
 
 from netspec.ops.base import FLOAT32_MAX, REQUIRED, Shape
+from netspec.record import value_record
 
 LEAST_KEPT = 0.01  # of a normal distribution between the bounds of a truncated one
 
@@ -20,7 +20,7 @@ class InitialiserError(ValueError):
         self.hint = hint
 
 
-@dataclass(frozen=True, slots=True)
+@value_record
 class Argument:
     """An argument of an initialiser; `min` is inclusive. The type is `float` or `str`."""
 
@@ -36,7 +36,7 @@ class Argument:
         return self.default is REQUIRED
 
 
-@dataclass(frozen=True, slots=True)
+@value_record
 class Initialiser:
     """An initialiser; `fans` says whether its values depend on the tensor's fans."""
 

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import yaml
 
 from netspec.diagnostics import Findings, Note, SourceText, Span
+from netspec.record import record
 
 DEPTH_LIMIT = 64
 SIZE_LIMIT = 500_000  # YAML nodes, counted with aliases expanded
@@ -39,7 +40,7 @@ _IN_WORDS = {
 }
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record
 class Scalar:
     """A number, a truth value, text, or nothing (None: an empty place after a key)."""
 
@@ -49,13 +50,13 @@ class Scalar:
     plain: bool
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record
 class Sequence:
     items: tuple[YamlNode, ...]
     span: Span
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record
 class Mapping:
     """Keys are always text: `0` and `true` as keys are the texts "0" and "true"."""
 
@@ -104,7 +105,7 @@ def plain(node: YamlNode) -> Any:
     return {key.text: plain(value) for key, value in node.entries}
 
 
-class _Refused(Exception):  # noqa: N818 - it ends the reading, nobody sees it
+class _Refused(Exception):
     """Reading cannot go on; the finding is already made."""
 
 

@@ -19,6 +19,7 @@ from netspec.graph import Graph, Node, Output, Value, Weight
 from netspec.initialisers import INITIALISERS, InitialiserError, fans
 from netspec.ops import Op, OpError, Param
 from netspec.ops.base import DIMENSION_LIMIT
+from netspec.record import value_record
 from netspec.syntax import (
     Arg,
     Block,
@@ -65,7 +66,7 @@ class Scope:
     body: Body | None = None  # where its names are written
 
 
-@dataclass(frozen=True, slots=True)
+@value_record
 class Frame:
     """One application of a block (or the model): what its formulas and nodes can see."""
 
@@ -84,7 +85,7 @@ class Frame:
         return Frame(env, self.received, self.blocks, self.depth, self.trail)
 
 
-class Failed(Exception):  # noqa: N818 - a signal: the mistake is reported
+class Failed(Exception):
     """This node cannot be resolved; the reason is reported."""
 
 

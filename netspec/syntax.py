@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from netspec.diagnostics import Span
 from netspec.formula import Expr
+from netspec.record import record
 
 JOINS = ("concat", "add", "mul", "sub")
 PARAM_TYPES = ("int", "float", "bool", "text", "list", "axes", "kind")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record
 class Data:
     """A number, truth value or text as written."""
 
@@ -20,7 +20,7 @@ class Data:
     span: Span
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record
 class Formula:
     """`=...`; offsets of its expression map to the text where it is written in one piece."""
 
@@ -37,13 +37,13 @@ class Formula:
         return Span(self.span.source, line, self.column + start, line, self.column + end)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record
 class ListValue:
     items: tuple[Value, ...]
     span: Span
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record
 class MapValue:
     """`{normal: {std: 0.01}}`: only initialisers are written so."""
 
@@ -51,7 +51,7 @@ class MapValue:
     span: Span
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record
 class Broken:
     """Something already reported."""
 
@@ -61,7 +61,7 @@ class Broken:
 Value: TypeAlias = Data | Formula | ListValue | MapValue | Broken
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record
 class Template:
     """A name, or a name with `{formula}` parts; as a reference it may be dotted."""
 
@@ -76,7 +76,7 @@ class Template:
         return None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record
 class Arg:
     """One argument. `same` marks a key with nothing after it, which takes its own name's value."""
 
@@ -86,7 +86,7 @@ class Arg:
     same: bool = False
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record
 class KindCall:
     """An op or block with arguments; a single scalar argument has the empty name."""
 
@@ -95,20 +95,20 @@ class KindCall:
     span: Span  # of the kind
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record
 class Group:
     body: Body
     inline: bool
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record
 class Join:
     kind: str
     branches: tuple[Template | Body, ...]
     span: Span  # of the kind
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record
 class Share:
     ref: Template
 
@@ -116,7 +116,7 @@ class Share:
 Call: TypeAlias = KindCall | Group | Join | Share | Broken
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record
 class Repeat:
     """`times` copies, or one per row of `each`.
 
@@ -131,7 +131,7 @@ class Repeat:
     span: Span
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record
 class Node:
     key: Template | None
     call: Call
@@ -141,7 +141,7 @@ class Node:
     span: Span
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record
 class Body:
     """Numbered children (`named` false) or named ones."""
 
@@ -150,7 +150,7 @@ class Body:
     span: Span
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record
 class ParamDecl:
     name: str
     type: str
@@ -162,14 +162,14 @@ class ParamDecl:
     span: Span
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record
 class Let:
     name: str
     value: Value
     span: Span
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record
 class Block:
     """A function of one value and its parameters. `scope` holds the blocks that its file sees."""
 
@@ -182,21 +182,21 @@ class Block:
     scope: dict[str, Block]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record
 class Variant:
     name: str
     sets: tuple[Arg, ...]
     span: Span
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record
 class InputDecl:
     name: str
     shape: tuple[Value, ...]
     span: Span
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record
 class OutputDecl:
     name: str
     ref: Template
@@ -205,7 +205,7 @@ class OutputDecl:
     span: Span
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record
 class Default:
     """`defaults: {conv: {bias: false}}`: attributes that an op has unless a node says otherwise."""
 
@@ -214,7 +214,7 @@ class Default:
     span: Span
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record
 class Model:
     name: str
     doc: str
@@ -231,7 +231,7 @@ class Model:
     span: Span
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record
 class Library:
     """A file of blocks without a body."""
 

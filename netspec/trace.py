@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from netspec import graph, syntax
+from netspec.record import record
 from netspec.types import TensorType
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record
 class OpRun:
     """An op was applied. `args` are the node's own arguments, by name, with their values."""
 
@@ -17,7 +17,7 @@ class OpRun:
     args: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record
 class BlockRun:
     """A block was applied. `env` holds its parameters and lets, `given` the names the call set."""
 
@@ -28,13 +28,13 @@ class BlockRun:
     body: BodyRun
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record
 class GroupRun:
     body: BodyRun
     inline: bool
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record
 class BranchRun:
     """One branch of a join: a body, or a reference to a value."""
 
@@ -42,13 +42,13 @@ class BranchRun:
     body: BodyRun | None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record
 class JoinRun:
     node: graph.Node
     branches: tuple[BranchRun, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record
 class ShareRun:
     """An earlier copy was applied again, to `received`."""
 
@@ -59,7 +59,7 @@ class ShareRun:
 CallRun: TypeAlias = OpRun | BlockRun | GroupRun | JoinRun | ShareRun
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record
 class CopyRun:
     """One copy of a node. `call` is None where `when` left it out.
 
@@ -77,7 +77,7 @@ class CopyRun:
     call: CallRun | None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record
 class NodeRun:
     """A node with all its copies; exactly one where it has no `repeat`."""
 
@@ -85,7 +85,7 @@ class NodeRun:
     copies: tuple[CopyRun, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record
 class BodyRun:
     syntax: syntax.Body
     received: graph.Value | None
@@ -93,7 +93,7 @@ class BodyRun:
     result: graph.Value
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record
 class ModelRun:
     """The whole model. `fixed` are parameters that shape it beyond what its source can vary."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from netspec.record import value_record
 
 SPATIAL_NAMES = {
     0: (),
@@ -12,7 +12,7 @@ SPATIAL_NAMES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@value_record
 class TensorType:
     """A tensor's type: `(channels, *spatial)` without the leading batch axis."""
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 MAX_FLOAT = 1.7976931348623157e308
 
 
-class ValueProblem(Exception):  # noqa: N818 - becomes a finding
+class ValueProblem(Exception):
     """A value is not what its place takes."""
 
     def __init__(self, message: str, hint: str | None = None) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 from netspec.diagnostics import Findings, SourceText
 from netspec.explain import suggestion
 from netspec.files import load_file
 from netspec.reader import Mapping, Scalar, read
+from netspec.record import value_record
 from netspec.syntax import Library, Model
 
 
@@ -21,7 +21,7 @@ class UsageError(ValueError):
         super().__init__(f"{message} ({hint})" if hint else message)
 
 
-@dataclass(frozen=True, slots=True)
+@value_record
 class Found:
     """A spec file, and the variant of it that is meant (None: its defaults)."""
 

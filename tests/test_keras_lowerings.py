@@ -119,6 +119,11 @@ DEVIATIONS: dict[str, tuple[Any, Callable[[int, int], float]]] = {
         {"truncated_normal": {"std": 0.02, "low": -2, "high": 2}},
         lambda i, o: 0.02,
     ),
+    # Half of a normal distribution has sqrt(1 - 2 / pi) of its deviation.
+    "half": (
+        {"truncated_normal": {"std": 0.5, "low": 0, "high": 50}},
+        lambda i, o: 0.5 * math.sqrt(1 - 2 / math.pi),
+    ),
 }
 # Ops with many weights, and their fans: the weight's second and first axis times the window.
 LAYERS: dict[str, tuple[str, Case, tuple[int, int]]] = {
@@ -398,12 +403,14 @@ def test_stock_layers_are_written_plainly() -> None:
     )
 
 
-def test_a_truncation_that_keras_lacks_is_refused() -> None:
+def test_a_truncation_that_keras_lacks_has_a_snippet() -> None:
     attributes = {"out": 8, "weight_init": {"truncated_normal": {"std": 1, "low": -1, "high": 3}}}
     types = (TensorType((3,)),)
     site = FakeSite.of(Op.registry["linear"](attributes, types), attributes, types, names=False)
-    with pytest.raises(NotLowered, match="weight_init cut elsewhere"):
-        lowering("linear")(site)
+    layer = lowering("linear")(site)
+    assert isinstance(layer, Layer)
+    assert "CutNormal(1.0, -1.0, 3.0)" in layer.call
+    assert "CutNormal" in layer.helpers
 
 
 def test_snippets_bring_what_they_use() -> None:

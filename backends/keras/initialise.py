@@ -38,8 +38,7 @@ def initializer(site: Site, attribute: str) -> Initializer:
     """The initialiser that an attribute asks for.
 
     Raises:
-        NotLowered: the attribute is a bare name, or a normal distribution truncated where Keras
-            cannot.
+        NotLowered: the attribute is a bare name.
     """
     kind, arguments = _parsed(site, attribute)
     match kind:
@@ -55,7 +54,7 @@ def initializer(site: Site, attribute: str) -> Initializer:
             bounds = (arguments["low"], arguments["high"])
             return Initializer(call("initializers.RandomUniform", *bounds))
         case "truncated_normal":
-            return Initializer(_truncated(site, attribute, arguments))
+            return _truncated(arguments)
         case "xavier_uniform":
             return Initializer('"glorot_uniform"', by_fans=True)
         case "kaiming_uniform" if arguments["mode"] == "'fan_in'":
@@ -100,14 +99,15 @@ def _quoted(arguments: dict[str, str]) -> str:
     return arguments["mode"].replace("'", '"')
 
 
-def _truncated(site: Site, attribute: str, arguments: dict[str, str]) -> str:
-    """A normal distribution cut at absolute bounds, where a stock initialiser draws from it."""
+def _truncated(arguments: dict[str, str]) -> Initializer:
+    """A normal distribution cut at absolute bounds, by a stock initialiser where one draws it."""
     try:
         std, low, high = (float(ast.literal_eval(arguments[k])) for k in ("std", "low", "high"))
-    except ValueError:
-        raise NotLowered(f"{site.kind} with a computed {attribute}", "keras") from None
-    if min(-low, high) >= NEVER_REACHED * std:
-        return call("initializers.RandomNormal", stddev=arguments["std"])
-    if max(abs(-low - 2 * std), abs(high - 2 * std)) < 1e-6 * std:
-        return call("initializers.TruncatedNormal", stddev=arguments["std"])
-    raise NotLowered(f"{site.kind} with {attribute} cut elsewhere than at 2 deviations", "keras")
+    except ValueError:  # code over names, which only runs later
+        std = 0.0
+    if std and min(-low, high) >= NEVER_REACHED * std:
+        return Initializer(call("initializers.RandomNormal", stddev=arguments["std"]))
+    if std and max(abs(-low - 2 * std), abs(high - 2 * std)) < 1e-6 * std:
+        return Initializer(call("initializers.TruncatedNormal", stddev=arguments["std"]))
+    code = call("CutNormal", *(arguments[name] for name in ("std", "low", "high")))
+    return Initializer(code, helpers=("CutNormal",))

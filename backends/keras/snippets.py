@@ -106,6 +106,29 @@ def kaiming_normal(mode: str = "fan_in") -> initializers.Initializer:
     return initializers.VarianceScaling(2.0, mode, "untruncated_normal")
 
 
+@keras.saving.register_keras_serializable("netspec")
+class CutNormal(initializers.Initializer):  # type: ignore[misc] # Keras has no types
+    """Normal around 0 with deviation `std`, never below `low` or above `high`.
+
+    Keras's own truncated initialiser always cuts at two deviations.
+    """
+
+    def __init__(self, std: float, low: float, high: float) -> None:
+        self.std = std
+        self.low = low
+        self.high = high
+
+    def __call__(self, shape: Sequence[int], dtype: Any = None) -> Any:
+        scale = math.sqrt(2) * self.std
+        least, most = math.erf(self.low / scale), math.erf(self.high / scale)
+        draws = keras.random.uniform(shape, least, most, "float32")
+        values = ops.clip(scale * ops.erfinv(draws), self.low, self.high)
+        return ops.cast(values, dtype or keras.config.floatx())
+
+    def get_config(self) -> dict[str, float]:
+        return {"std": self.std, "low": self.low, "high": self.high}
+
+
 def xavier_normal() -> initializers.Initializer:
     """Normal with variance 2 / (fan_in + fan_out), never truncated. Glorot and Bengio, 2010."""
     return initializers.VarianceScaling(1.0, "fan_avg", "untruncated_normal")

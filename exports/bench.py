@@ -1,0 +1,185 @@
+"""Runs what a plan asks for, each in a worker, and judges what comes back."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netspec.exports.arrays import load_arrays, save_arrays
+from netspec.exports.export import Source, export_graph, save_weights
+from netspec.exports.noise import ComparisonError, Figures, Prediction, judge
+from netspec.exports.plan import Task
+from netspec.exports.report import AGREED, DISAGREED, FAILED, NOT_RUN, ROUNDED, Blame, Row
+from netspec.exports.same import Difference, difference
+from netspec.exports.weights import Weights
+from netspec.exports.worker import UnavailableError, WorkerError, call, one_line
+from netspec.graph import Graph
+
+WORKERS = 2
+
+Array = NDArray[Any]
+Progress = Callable[[str], None]
+Exports = Mapping[tuple[str, str], Future[Path]]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A filled row, with what it takes to run it again; `sample` is the one that is most off."""
+
+    row: Row
+    task: Task | None = None
+    arguments: dict[str, Any] | None = None
+    sample: int | None = None
+
+    @property
+    def departed(self) -> bool:
+        """Whether there are results, and they are not the reference's."""
+        return self.sample is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What every measurement of one graph shares: its files and its predictions."""
+
+    graph: Graph
+    source: Source
+    tensors: Weights
+    inputs: Mapping[str, NDArray[np.float32]]
+    predictions: Mapping[str, Prediction]
+    folder: Path
+    seed: int
+    say: Progress
+
+    def measure(self, *plans: Sequence[Task | Row]) -> tuple[list[Outcome], ...]:
+        """Fill the plans' rows; each export is made once, while sources already run."""
+        save_arrays(self._inputs, self.inputs)
+        save_weights(self.tensors, self._weights)
+        tasks = [task for plan in plans for task in plan if isinstance(task, Task)]
+        exporting = [t for t in tasks if t.is_export and not t.runtime.available()]
+        with ThreadPoolExecutor(WORKERS) as first, ThreadPoolExecutor(WORKERS) as then:
+            exports = {
+                key: first.submit(self._export, *key)
+                for key in dict.fromkeys((str(t.backend), t.dtype) for t in exporting)
+            }
+            # What waits for an export comes last, or it would keep a source from running.
+            futures = {
+                task: then.submit(self._outcome, task, exports)
+                for task in sorted(tasks, key=lambda task: task.is_export)
+            }
+            return tuple(
+                [Outcome(t) if isinstance(t, Row) else futures[t].result() for t in plan]
+                for plan in plans
+            )
+
+    def blame(self, outcome: Outcome, target: Path) -> Blame | None:
+        """The first node that departs, with its reproduction in `target`; None if none is found."""
+        from netspec.exports.blame import find_blame
+
+        self.say(f"looking for the node where the {outcome.row.subject} departs")
+        return find_blame(self, outcome, target)
+
+    def run(
+        self, task: Task, arguments: dict[str, Any], **options: Any
+    ) -> tuple[dict[str, Array], dict[str, Any]]:
+        """A task's results by output, and what its worker told.
+
+        Raises:
+            UnavailableError: something is missing on this machine.
+            WorkerError: the job failed.
+        """
+        with tempfile.TemporaryDirectory(dir=self.folder) as folder:
+            result = Path(folder, "result.npz")
+            given = {"inputs": str(self._inputs), "result": str(result), **arguments}
+            info = call(task.runtime.job, **given, **task.runtime.options, **options)
+            return load_arrays(result), info
+
+    @property
+    def _inputs(self) -> Path:
+        return self.folder / "inputs.npz"
+
+    @property
+    def _weights(self) -> Path:
+        return self.folder / "weights.safetensors"
+
+    def _outcome(self, task: Task, exports: Exports) -> Outcome:
+        name = (task.subject, task.runtime.name)
+        start = time.perf_counter()
+        try:
+            if reason := task.runtime.available():
+                raise UnavailableError(reason)
+            arguments = self._subject(task, exports)
+            self.say(f"running the {task.subject} on {task.runtime.name} in {task.dtype}")
+            results, info = self.run(task, arguments)
+        except UnavailableError as problem:
+            return Outcome(Row(*name, NOT_RUN, reason=str(problem)))
+        except WorkerError as failure:
+            return Outcome(Row(*name, FAILED, reason=failure.reason, detail=failure.tail))
+        except Exception as error:  # whatever it is, a row must say it
+            return Outcome(Row(*name, FAILED, reason=one_line(error)))
+        status, figures, reason = self._judge(task, results)
+        seconds = time.perf_counter() - start
+        row = Row(*name, status, figures, reason, info=info, seconds=seconds)
+        departed = status in (DISAGREED, FAILED)
+        sample = self._worst_sample(results) if departed else None
+        return Outcome(row, task, arguments, sample)
+
+    def _subject(self, task: Task, exports: Exports) -> dict[str, Any]:
+        """The job's arguments that name what it runs."""
+        if task.runtime.backend:
+            path = self.folder / f"{task.runtime.backend}_{task.dtype}.py"
+            path.write_text(self.source(task.runtime.backend), encoding="utf-8")
+            names = list(self.predictions)
+            return {"source": str(path), "weights": str(self._weights), "names": names}
+        model = task.file or exports[str(task.backend), task.dtype].result()
+        if not model.is_file():
+            raise FileNotFoundError(f"there is no file {model.name}")
+        shapes = {output.name: output.value.type.shape for output in self.graph.inference_outputs}
+        return {"model": str(model), "outputs": shapes}
+
+    def _export(self, backend: str, dtype: str) -> Path:
+        how = f"exporting through {backend}" if backend != "onnx" else "writing ONNX directly"
+        self.say(f"{how} in {dtype}")
+        path = self.folder / f"{backend}_{dtype}.onnx"
+        export_graph(self.graph, self.source, self.tensors, path, backend=backend, dtype=dtype)
+        return path
+
+    def _judge(
+        self, task: Task, results: Mapping[str, Array]
+    ) -> tuple[str, Mapping[str, Figures | Difference], str]:
+        """A status, figures by output, and why the results do not agree, if they do not.
+
+        A result that cannot be compared has no figures, whatever the other outputs are.
+        """
+        figures: dict[str, Figures | Difference] = {}
+        for name, prediction in self.predictions.items():
+            try:
+                measure = difference if task.dtype == "float64" else judge
+                figures[name] = measure(prediction, results.get(name))
+            except ComparisonError as problem:
+                return FAILED, {}, f"{name}: {problem}"
+        wrong = [name for name, f in figures.items() if not f.agreed]
+        if not wrong:
+            return AGREED, figures, ""
+        if task.dtype != "float64":
+            return DISAGREED, figures, f"beyond the noise: {', '.join(wrong)}"
+        if task.file and all(judge(p, results[n]).agreed for n, p in self.predictions.items()):
+            reason = "its stored numbers are rounded; errors smaller than this cannot be seen"
+            return ROUNDED, figures, reason
+        return DISAGREED, figures, f"another function: {', '.join(wrong)}"
+
+    def _worst_sample(self, results: Mapping[str, Array]) -> int:
+        for name, prediction in self.predictions.items():
+            found = results.get(name)
+            if found is not None and found.shape == prediction.truth.shape:
+                error = np.abs(found - prediction.truth).reshape(len(found), -1).max(1)
+                if error.size and error.max() != 0.0:
+                    return int(np.argmax(np.where(np.isfinite(error), error, np.inf)))
+        return 0
