@@ -4,13 +4,14 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test lint bench zoo clean
 
 help:
 	@echo "make demo    compile SqueezeNet for every backend and measure that they agree"
 	@echo "make test    lint, check the types, run the test suite"
 	@echo "make lint    ruff and mypy alone"
 	@echo "make bench   time the commands that people wait for"
+	@echo "make zoo     measure every model on every backend and export, and write docs/zoo.md (hours)"
 	@echo "make clean   remove caches and build leftovers (.venv stays)"
 
 demo: .venv/installed-all
@@ -30,6 +31,9 @@ lint: .venv/installed-test
 
 bench: .venv/installed-all
 	@$(BIN)/python tests/bench.py
+
+zoo: .venv/installed-all
+	@$(BIN)/python tests/zoo_matrix.py
 
 clean:
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

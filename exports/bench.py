@@ -6,7 +6,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from netspec.exports.arrays import load_arrays, save_arrays
 from netspec.exports.export import Source, export_graph, save_weights
-from netspec.exports.noise import ComparisonError, Figures, Prediction, judge
+from netspec.exports.noise import ComparisonError, Prediction, judge
 from netspec.exports.plan import Task
 from netspec.exports.report import AGREED, DISAGREED, FAILED, NOT_RUN, ROUNDED, Blame, Row
-from netspec.exports.same import Difference, difference
+from netspec.exports.same import difference
 from netspec.exports.weights import Weights
 from netspec.exports.worker import UnavailableError, WorkerError, call, one_line
 from netspec.graph import Graph
@@ -41,7 +41,7 @@ class Outcome:
 
     @property
     def departed(self) -> bool:
-        """Whether there are results, and they are not the reference's."""
+        """Whether it ran, and what came of it is not the reference's."""
         return self.sample is not None
 
 
@@ -112,6 +112,7 @@ class Bench:
     def _outcome(self, task: Task, exports: Exports) -> Outcome:
         name = (task.subject, task.runtime.name)
         start = time.perf_counter()
+        arguments = None
         try:
             if reason := task.runtime.available():
                 raise UnavailableError(reason)
@@ -121,13 +122,13 @@ class Bench:
         except UnavailableError as problem:
             return Outcome(Row(*name, NOT_RUN, reason=str(problem)))
         except WorkerError as failure:
-            return Outcome(Row(*name, FAILED, reason=failure.reason, detail=failure.tail))
+            row = Row(*name, FAILED, reason=failure.reason, detail=failure.tail)
+            return Outcome(row, task, arguments, 0 if arguments and failure.raised else None)
         except Exception as error:  # whatever it is, a row must say it
             return Outcome(Row(*name, FAILED, reason=one_line(error)))
-        status, figures, reason = self._judge(task, results)
-        seconds = time.perf_counter() - start
-        row = Row(*name, status, figures, reason, info=info, seconds=seconds)
-        departed = status in (DISAGREED, FAILED)
+        row = self._judge(Row(*name, AGREED, info=info), task, results)
+        row = replace(row, seconds=time.perf_counter() - start)
+        departed = row.status in (DISAGREED, FAILED, ROUNDED)
         sample = self._worst_sample(results) if departed else None
         return Outcome(row, task, arguments, sample)
 
@@ -151,29 +152,28 @@ class Bench:
         export_graph(self.graph, self.source, self.tensors, path, backend=backend, dtype=dtype)
         return path
 
-    def _judge(
-        self, task: Task, results: Mapping[str, Array]
-    ) -> tuple[str, Mapping[str, Figures | Difference], str]:
-        """A status, figures by output, and why the results do not agree, if they do not.
+    def _judge(self, row: Row, task: Task, results: Mapping[str, Array]) -> Row:
+        """The row with its status and figures.
 
         A result that cannot be compared has no figures, whatever the other outputs are.
         """
-        figures: dict[str, Figures | Difference] = {}
+        figures, differences = {}, {}
         for name, prediction in self.predictions.items():
             try:
-                measure = difference if task.dtype == "float64" else judge
-                figures[name] = measure(prediction, results.get(name))
+                figures[name] = judge(prediction, results.get(name))
+                differences[name] = difference(prediction, results.get(name))
             except ComparisonError as problem:
-                return FAILED, {}, f"{name}: {problem}"
-        wrong = [name for name, f in figures.items() if not f.agreed]
-        if not wrong:
-            return AGREED, figures, ""
+                return replace(row, status=FAILED, reason=f"{name}: {problem}")
+        noisy = [name for name, f in figures.items() if not f.agreed]
         if task.dtype != "float64":
-            return DISAGREED, figures, f"beyond the noise: {', '.join(wrong)}"
-        if task.file and all(judge(p, results[n]).agreed for n, p in self.predictions.items()):
+            reason = f"beyond the noise: {', '.join(noisy)}" if noisy else ""
+            return replace(row, status=_status(noisy), reason=reason, figures=figures)
+        wrong = [name for name, d in differences.items() if not d.agreed]
+        row = replace(row, status=_status(wrong), differences=differences)
+        if wrong and task.file and not noisy:
             reason = "its stored numbers are rounded; errors smaller than this cannot be seen"
-            return ROUNDED, figures, reason
-        return DISAGREED, figures, f"another function: {', '.join(wrong)}"
+            return replace(row, status=ROUNDED, reason=reason)
+        return replace(row, reason=f"another function: {', '.join(wrong)}" if wrong else "")
 
     def _worst_sample(self, results: Mapping[str, Array]) -> int:
         for name, prediction in self.predictions.items():
@@ -183,3 +183,7 @@ class Bench:
                 if error.size and error.max() != 0.0:
                     return int(np.argmax(np.where(np.isfinite(error), error, np.inf)))
         return 0
+
+
+def _status(wrong: Sequence[str]) -> str:
+    return DISAGREED if wrong else AGREED

@@ -9,6 +9,7 @@ away was right. The first node that is not explained departs, since all before i
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,9 +51,10 @@ def find_blame(bench: Bench, outcome: Outcome, target: Path) -> Blame | None:
     assert outcome.arguments is not None
     assert sample is not None
     trace = bench.folder / "trace.npz"
-    try:
+    trace.unlink(missing_ok=True)
+    with suppress(WorkerError, UnavailableError):  # what it made before it failed was recorded
         bench.run(task, outcome.arguments, trace=str(trace), sample=sample)
-    except (WorkerError, UnavailableError):
+    if not trace.exists():
         return None
     given = {v: bench.inputs[v.name][sample : sample + 1] for v in bench.graph.inputs}
     truth = evaluate(
@@ -68,16 +70,25 @@ def find_blame(bench: Bench, outcome: Outcome, target: Path) -> Blame | None:
         noise = node_noise(bench.graph, bench.tensors, single, seed=bench.seed)
         bounds = {value: THRESHOLD * largest for value, largest in noise.items()}
     values = Values(load_arrays(trace))
-    departure = locate(bench.graph, truth, bounds, values)
+    folds = task.is_export and task.backend != "onnx"
+    departure = locate(bench.graph, truth, bounds, values, folds=folds)
     if departure is None:
         return None
     return _describe(bench, outcome, departure, truth, values, target)
 
 
 def locate(
-    graph: Graph, truth: Mapping[Value, Array], bounds: Mapping[Value, float], values: Values
+    graph: Graph,
+    truth: Mapping[Value, Array],
+    bounds: Mapping[Value, float],
+    values: Values,
+    *,
+    folds: bool = False,
 ) -> Departure | None:
-    """The first node in topological order that is not explained, or None."""
+    """The first node in topological order that is not explained, or None.
+
+    With `folds`, a batch norm after it counts as folded into one with it.
+    """
     nodes = graph.inference_nodes
     found = {node.path: values.has(truth[node.output], bounds[node.output]) for node in nodes}
     readers: dict[Value, list[Node]] = {}
@@ -96,8 +107,10 @@ def locate(
     # What is folded elsewhere in this network is folded here: the last of the chain can be seen.
     hidden = {node.op.kind for node in nodes if explained[node.path] and not found[node.path]}
     chain = [first]
-    while chain[-1].op.kind in hidden and len(readers.get(chain[-1].output, [])) == 1:
-        chain.append(readers[chain[-1].output][0])
+    while len(after := readers.get(chain[-1].output, [])) == 1 and (
+        chain[-1].op.kind in hidden or (folds and after[0].op.kind == "batch_norm")
+    ):
+        chain.append(after[0])
     return Departure(chain[-1], tuple(chain[:-1]))
 
 
@@ -175,4 +188,11 @@ def _describe(
         relative=None if actual is None else float(error[index] / (_largest(expected) or 1.0)),
         alone=run_alone(outcome.task, files, bench.folder),
         files=tuple(map(str, files)),
+        channels=1.0 if actual is None else _departing_channels(expected, actual),
     )
+
+
+def _departing_channels(expected: Array, actual: Array) -> float:
+    axes = (0, *range(2, expected.ndim))
+    error = np.abs(actual - expected).max(axes)
+    return float(np.mean(~(error <= BOUND * _largest(expected))))

@@ -43,10 +43,9 @@ def run(
 
     try:
         program = Program.load(model, widen=ports.dtype != "float64")
-        results = run_fitted(ports, load_arrays(inputs), outputs, once)
+        with recorded.saved(trace):
+            results = run_fitted(ports, load_arrays(inputs), outputs, once)
     except NotEvaluatedError as lack:
         raise UnavailableError(f"not evaluated: {lack}") from None
-    if trace:
-        recorded.save(trace)
     save_arrays(result, results)
     return {"stored": ports.dtype}

@@ -33,12 +33,12 @@ def run(
     values = {name: np.moveaxis(x, 1, -1).astype(dtype) for name, x in arrays.items()}
     outputs = by_name(call(model, values), names)
     if trace:
-        _record(model, values, sample).save(trace)
+        _record(model, values, sample, trace)
     save_arrays(result, {n: np.moveaxis(np.asarray(y), -1, 1) for n, y in outputs.items()})
     return {"version": keras.__version__, "tensorflow": tf.__version__}
 
 
-def _record(model: keras.Model, values: dict[str, Any], sample: int) -> Trace:
+def _record(model: keras.Model, values: dict[str, Any], sample: int, path: str) -> None:
     tensors = {
         f"{operation.name}:{index}": tensor
         for operation in model.operations
@@ -48,9 +48,9 @@ def _record(model: keras.Model, values: dict[str, Any], sample: int) -> Trace:
     found = call(keras.Model(model.inputs, list(tensors.values())), values)
     trace = Trace(sample)
     batch = len(next(iter(values.values())))
-    for name, value in zip(tensors, found, strict=True):
-        trace.add(name, np.asarray(value), batch)
-    return trace
+    with trace.saved(path):
+        for name, value in zip(tensors, found, strict=True):
+            trace.add(name, np.asarray(value), batch)
 
 
 def load(source: str, weights: str, dtype: str) -> keras.Model:

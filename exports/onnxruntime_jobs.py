@@ -8,8 +8,9 @@ from typing import Any
 import onnxruntime as ort
 
 from netspec.exports.arrays import load_arrays, save_arrays
-from netspec.exports.fit import run_fitted
+from netspec.exports.fit import Array, Arrays, run_fitted
 from netspec.exports.onnx_file import interface
+from netspec.exports.tracing import Trace
 from netspec.exports.worker import UnavailableError
 
 CPU = "CPUExecutionProvider"
@@ -27,22 +28,54 @@ def run(
     outputs: dict[str, list[int]],
     provider: str = CPU,
     options: dict[str, str] | None = None,
+    trace: str | None = None,
+    sample: int = 0,
 ) -> dict[str, Any]:
     """Run a file on an .npz of channels-first inputs; outputs by the spec's names go to an .npz.
+
+    With `trace`, every value of one sample goes to that .npz; that keeps nodes from being fused.
 
     Raises:
         UnavailableError: the provider finds no device.
         FallbackError: the provider is not in use, or left convolutions or matrix products out.
     """
-    session = _session(model, provider, options or {})
+    ports = interface(model)
+    session = _session(_all_visible(model) if trace else model, provider, options or {})
     placement = _placement(session, provider)
-    values = load_arrays(inputs)
-    results = run_fitted(interface(model), values, outputs, lambda feeds: session.run(None, feeds))
+    names = [output.name for output in session.get_outputs()]
+    recorded = Trace(sample)
+    done = 0
+
+    def once(feeds: Arrays) -> list[Array]:
+        nonlocal done
+        batch = len(next(iter(feeds.values())))
+        found = session.run(None, feeds)
+        for name, value in zip(names, found, strict=True):
+            recorded.add(name, value, batch, done)
+        done += batch
+        return list(found[: len(ports.outputs)])
+
+    with recorded.saved(trace):
+        results = run_fitted(ports, load_arrays(inputs), outputs, once)
     save_arrays(result, results)
     return {"version": ort.__version__, "provider": provider, "placement": placement}
 
 
-def _session(model: str, provider: str, options: dict[str, str]) -> Any:
+def _all_visible(model: str) -> bytes:
+    """The model with every node's outputs among its own, which stand first."""
+    import onnx
+
+    made = onnx.load(model)
+    known = {output.name for output in made.graph.output}
+    for node in made.graph.node:
+        for name in node.output:
+            if name and name not in known:
+                made.graph.output.add(name=name)
+    serialised: bytes = made.SerializeToString()
+    return serialised
+
+
+def _session(model: str | bytes, provider: str, options: dict[str, str]) -> Any:
     settings = ort.SessionOptions()
     settings.log_severity_level = 3
     settings.add_session_config_entry("session.record_ep_graph_assignment_info", "1")

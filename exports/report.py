@@ -23,37 +23,35 @@ PASSED = (AGREED, ROUNDED)
 class Row:
     """One subject on one runtime, held against the float64 reference.
 
-    `figures` has an entry per output where they could be measured: `Difference` where the question
-    is whether the function is the same, `Figures` where it is whether it rounds rightly. `reason`
-    says why a row is not agreed; `detail` is the end of a failed worker's log. A status of
-    `ROUNDED` is a finished file whose stored numbers are rounded, by no more than float32 does.
+    Per output, where they could be measured: `differences` where the question is whether the
+    function is the same, `figures` where it is whether it rounds rightly. `reason` says why a row
+    is not agreed; `detail` is the end of a failed worker's log. A status of `ROUNDED` is a finished
+    file whose stored numbers are rounded, by no more than float32 does.
     """
 
     subject: str
     runtime: str
     status: str
-    figures: Mapping[str, Figures | Difference] = field(default_factory=dict)
+    figures: Mapping[str, Figures] = field(default_factory=dict)
     reason: str = ""
     detail: str = ""
     info: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
+    differences: Mapping[str, Difference] = field(default_factory=dict)
 
     @property
     def ratio_rms(self) -> float | None:
         """The worst output's rms error over its predicted noise."""
-        found = (f.ratio_rms for f in self.figures.values() if isinstance(f, Figures))
-        return max(found, default=None)
+        return max((f.ratio_rms for f in self.figures.values()), default=None)
 
     @property
     def ratio_max(self) -> float | None:
-        found = (f.ratio_max for f in self.figures.values() if isinstance(f, Figures))
-        return max(found, default=None)
+        return max((f.ratio_max for f in self.figures.values()), default=None)
 
     @property
     def relative(self) -> float | None:
         """The worst output's float64 difference over its largest value."""
-        found = (f.relative for f in self.figures.values() if isinstance(f, Difference))
-        return max(found, default=None)
+        return max((d.relative for d in self.differences.values()), default=None)
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -64,7 +62,9 @@ class Row:
             "detail": self.detail,
             "info": self.info,
             "seconds": round(self.seconds, 3),
-            "outputs": {name: f.to_dict() for name, f in self.figures.items()},
+            "outputs": {
+                name: found.to_dict() for name, found in (self.figures or self.differences).items()
+            },
         }
 
 
@@ -90,6 +90,7 @@ class Blame:
     relative: float | None
     alone: str
     files: tuple[str, ...]
+    channels: float = 1.0  # the share of the output's channels that depart
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -39,10 +39,9 @@ def run(
     info: dict[str, Any] = {"version": torch.__version__, "device": device}
     values = [torch.from_numpy(x).to(device, kind) for x in load_arrays(inputs).values()]
     recorder = _Recorder(Trace(sample), len(values[0]))
-    with torch.set_grad_enabled(dtype == "float64"), recorder if trace else nullcontext():
+    watched = recorder if trace else nullcontext()
+    with torch.set_grad_enabled(dtype == "float64"), recorder.trace.saved(trace), watched:
         outputs = by_name(model(*values), names)
-    if trace:
-        recorder.trace.save(trace)
     if dtype == "float64":
         info["weights"], info["live"] = _reach(model, outputs.values())
     save_arrays(result, {name: y.detach().cpu().numpy() for name, y in outputs.items()})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,5 +29,11 @@ class Trace:
         if value.ndim and len(value) == batch and 0 <= at < batch and value.dtype.kind == "f":
             self.values[f"{len(self.values)} {name}"] = np.array(value[at : at + 1])
 
-    def save(self, path: str) -> None:
-        save_arrays(Path(path), self.values)
+    @contextmanager
+    def saved(self, path: str | None) -> Iterator[None]:
+        """Write the values when the block ends, also by an exception, if there is a path."""
+        try:
+            yield
+        finally:
+            if path:
+                save_arrays(Path(path), self.values)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,12 @@ from netspec.exports.export import Source
 from netspec.exports.noise import predict
 from netspec.exports.plan import rounding_plan, same_plan
 from netspec.exports.probe import insensitive, probe_inputs, probe_weights
-from netspec.exports.report import PASSED, Blame, Report, Row
+from netspec.exports.report import DISAGREED, PASSED, ROUNDED, Blame, Report, Row
 from netspec.exports.weights import WeightsLike, read_weights
 from netspec.graph import Graph
 
 BATCH = 2
+FEW = 0.5  # the share of a node's channels below which they were not rounded by folding
 LIVE = 0.99  # the share of weights that the probes have to reach
 
 
@@ -88,7 +90,7 @@ def verify_graph(
     with tempfile.TemporaryDirectory(prefix="netspec-") as scratch:
         bench = Bench(graph, source, tensors, inputs, predictions, Path(scratch), seed, say)
         same, rounding = bench.measure(same_plan(plan), plan)
-        blames = _blames(bench, same, rounding, folder)
+        same, blames = _blames(bench, same, rounding, folder)
     notes = [
         f"two different inputs give nearly the same {name}: this comparison says little"
         for name in insensitive({name: p.truth for name, p in predictions.items()})
@@ -105,16 +107,38 @@ def _blames(
     same: Sequence[Outcome],
     rounding: Sequence[Outcome],
     folder: str | os.PathLike[str] | None,
-) -> tuple[Blame, ...]:
-    """Where each subject departs: in float64 if it does so there, else in float32."""
+) -> tuple[list[Outcome], tuple[Blame, ...]]:
+    """Where each subject departs: in float64 if it does so there, else in float32.
+
+    A file that seemed rounded is another function if few channels of the first node that departs
+    do: folding rounds them all, and a wrong weight leaves the others exact.
+    """
     departed = [outcome for outcome in same if outcome.departed]
     explained = {outcome.row.subject for outcome in departed}
     departed += [o for o in rounding if o.departed and o.row.subject not in explained]
     if not departed:
-        return ()
+        return list(same), ()
     target = Path(folder or tempfile.mkdtemp(prefix="netspec-blame-")).resolve()
     target.mkdir(parents=True, exist_ok=True)
-    return tuple(blame for outcome in departed if (blame := bench.blame(outcome, target)))
+    blames = []
+    settled = {id(outcome): outcome for outcome in same}
+    for outcome in departed:
+        blame = bench.blame(outcome, target)
+        row = outcome.row
+        if row.status == ROUNDED:
+            if blame is None:
+                continue
+            if blame.channels > FEW:
+                for file in blame.files:
+                    Path(file).unlink()
+                continue
+            share = f"{blame.channels:.1%} of the channels"
+            reason = f"another function: at {blame.node} {share} depart"
+            row = replace(row, status=DISAGREED, reason=reason)
+            settled[id(outcome)] = replace(outcome, row=row)
+        if blame is not None:
+            blames.append(blame)
+    return list(settled.values()), tuple(blames)
 
 
 def _sensitivity(row: Row) -> str:

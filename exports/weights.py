@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,42 @@ def read_weights(graph: Graph, weights: WeightsLike) -> Weights:
         w.key: np.asarray(weights[w.key] if w.key in weights else np.zeros(w.shape), w.dtype)
         for w in graph.weights
     }
+
+
+@dataclass(frozen=True, slots=True)
+class Fitting:
+    """The given tensors that fit a graph, and in words why each of the others was left out.
+
+    `left` are tensors of the graph that nothing was found for; `unused` are keys of nothing in it.
+    """
+
+    tensors: Weights
+    left: tuple[str, ...]
+    unused: tuple[str, ...]
+
+
+def read_fitting(graph: Graph, weights: WeightsLike) -> Fitting:
+    """What fits the graph by key and shape, as for a new head on an old checkpoint.
+
+    Raises:
+        ValueError: nothing does, or the kind of file is not known.
+        OSError: the file cannot be read.
+    """
+    if not isinstance(weights, Mapping):
+        weights = _load(Path(weights))
+    tensors: Weights = {}
+    left = []
+    for w in graph.weights:
+        shape = tuple(np.shape(weights[w.key])) if w.key in weights else None
+        if shape == w.shape:
+            tensors[w.key] = np.asarray(weights[w.key], w.dtype)
+        elif w.name != "num_batches_tracked":
+            found = "not in the file" if shape is None else f"{shape} in the file"
+            left.append(f"{w.key} {w.shape}: {found}")
+    if not tensors:
+        raise ValueError(f"none of these weights fits {graph.name}")
+    known = {w.key for w in graph.weights}
+    return Fitting(tensors, tuple(left), tuple(key for key in weights if key not in known))
 
 
 def _load(path: Path) -> Weights:

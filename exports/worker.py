@@ -41,12 +41,16 @@ REASON_WIDTH = 300
 
 
 class WorkerError(Exception):
-    """A job did not finish. `reason` is one line; `tail` the end of what the worker printed."""
+    """A job did not finish. `reason` is one line; `tail` the end of what the worker printed.
 
-    def __init__(self, reason: str, tail: str = "") -> None:
+    `raised` tells a job that raised an exception from one that was killed or stopped.
+    """
+
+    def __init__(self, reason: str, tail: str = "", *, raised: bool = False) -> None:
         super().__init__(f"{reason}\n{tail}" if tail else reason)
         self.reason = reason
         self.tail = tail
+        self.raised = raised
 
 
 class UnavailableError(Exception):
@@ -95,7 +99,7 @@ def _result(job: str, code: int, path: Path, log: Path) -> dict[str, Any]:
     if "unavailable" in result:
         raise UnavailableError(result["unavailable"])
     if "error" in result:
-        raise WorkerError(result["error"], _tail(log))
+        raise WorkerError(result["error"], _tail(log), raised=True)
     return result
 
 

@@ -50,7 +50,11 @@ def check(model: Model, findings: Findings) -> None:
             top.value(arg.value, names)
             top.attribute(default.kind, arg)
     top.body(model.body, names)
+    taken = {declared.name for declared in model.inputs}
     for output in model.outputs:
+        if output.name in taken:  # a file of ONNX has one name for each of its values
+            message = f"`{output.name}` is already the name of an input"
+            findings.error("duplicate-name", message, output.span)
         top.template(output.ref, names)
         if output.when is not None:
             top.value(output.when, names)

@@ -120,13 +120,13 @@ def _parser() -> argparse.ArgumentParser:
     _specs(build)
     build.add_argument("--backend", required=True, type=_backend, help="torch, keras or onnx")
     _output(build, "a .py or .onnx file, a directory, or `-` to print the source (default: .)")
-    _weights(build)
+    _weights(build, skip=True)
 
     export = command("export", "produce:export", "Export to an ONNX file through a backend.")
     _specs(export)
     export.add_argument("--backend", required=True, choices=("torch", "keras", "onnx"))
     _output(export, "an .onnx file or a directory (default: .)")
-    _weights(export)
+    _weights(export, skip=True)
 
     verify = command("verify", "measure:verify", "Measure that builds and exports agree.")
     _specs(verify, many=True)
@@ -157,10 +157,17 @@ def _output(parser: argparse.ArgumentParser, text: str) -> None:
     parser.add_argument("-o", "--output", default=".", metavar="PATH", help=text)
 
 
-def _weights(parser: argparse.ArgumentParser) -> None:
+def _weights(parser: argparse.ArgumentParser, skip: bool = False) -> None:
     group = parser.add_mutually_exclusive_group()
     group.add_argument("--seed", type=_seed, default=0, help="of what is drawn (default: 0)")
     group.add_argument("--weights", metavar="FILE", help="a .safetensors, .pt or .pth file")
+    parser.set_defaults(skip_mismatched=False)
+    if skip:
+        parser.add_argument(
+            "--skip-mismatched",
+            action="store_true",
+            help="take what fits of --weights, and say what is left at its initial values",
+        )
 
 
 def _seed(text: str) -> int:

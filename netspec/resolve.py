@@ -631,6 +631,8 @@ class _Resolver:
                 call, result = trace.GroupRun(run, inline), run.result
             case Join():
                 call, result = self.join(node, node.call, scope, frame, current, prefix, path)
+                if name and index == 0:  # a child of a branch may have taken it
+                    self.free(name, node, scope, frame, index)
             case Share(ref):
                 call, result = self.share(ref, scope, frame, current, path)
             case _:

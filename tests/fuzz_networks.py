@@ -18,22 +18,25 @@ Yaml: TypeAlias = Any  # str, number, bool, None (a key alone), list or dict of 
 Spatial: TypeAlias = tuple[int, ...] | int  # sizes, or a token for sizes that nobody knows
 
 NAMES = """
-    conv bn relu a b c left right tower stem fc head pool features layer class forward train type self
-    x out 1x1 0 7 12 a-b block1-0 lambda None True def name layers keras add torch F nn append pop keys
-    items values training eval half _modules _x __init__ T_destination print len math in_channels
-    channels stride value branch super return getattr is body from when repeat share inline on no true
-    input_ input-1 mul sigmoid pad shift identity Model initialize weight bias running_mean dropout
-    nn-x count index Sequence clear update copy load_state_dict zero_grad to cpu float double device
-    build inputs outputs kernel_size data shape grad bn1 conv1 conv2 up0 enc0
+    conv bn relu a b c left right tower stem fc head pool features layer class forward train
+    type self x out 1x1 0 7 12 a-b block1-0 lambda None True def name layers keras add torch F
+    nn append pop keys items values eval half _modules _x __init__ T_destination print len math
+    in_channels channels stride value branch super return getattr is body from when repeat share
+    inline on no true input_ input-1 mul sigmoid pad shift identity Model initialize weight bias
+    running_mean dropout nn-x count index Sequence clear update copy load_state_dict zero_grad
+    to cpu float double device build inputs outputs kernel_size data shape grad bn1 conv1 conv2
+    up0 enc0
 """.split()
 PARAMS = """
-    n m w width out depth stride_ lambda self def x torch name layers np keras k class_ inputs nn F math
-    in_channels channels getattr getattr_ rate act kind groups growth each list str None_ is_ value branch
-    super index i_ row type init shape kernel tuple print Any model aux training
+    n m w width out depth stride_ lambda self def x torch name layers np keras k class_ inputs
+    nn F math in_channels channels getattr getattr_ rate act kind groups growth each list str
+    None_ is_ value branch super index i_ row type init shape kernel tuple print Any model aux
+    training
 """.split()
 INDICES = "i j s stage level t d idx lambda_ u x2".split()
 ACTIVATIONS = """
-    relu relu6 sigmoid hard_sigmoid silu hard_swish gelu tanh abs softplus mish leaky_relu elu identity
+    relu relu6 sigmoid hard_sigmoid silu hard_swish gelu tanh abs softplus mish leaky_relu elu
+    identity
 """.split()
 INITS: list[Yaml] = [
     "zeros",
@@ -593,6 +596,7 @@ class Writer:
         params, _ = self.declare(place, rng.randint(0, 4), of_model=True)
         count = rng.choice([1, 1, 1, 2, 3])
         inputs = self.inputs(place, count)
+        self.input_names = set(inputs)
         lets = self.lets(place) if self.maybe(0.4) else {}
         library = None
         if blocks and self.maybe(0.2):
@@ -672,6 +676,7 @@ class Writer:
             return {}
         rng, found = self.rng, {}
         words = ["out", "y", "class_", "count", "index", "score", "self", "x", "a", "lambda"]
+        words = [w for w in words if w not in self.input_names]
         rng.shuffle(words)
         last = maker.label()
         others = [v for v in maker.place.values if v != last and "." not in v]
@@ -707,7 +712,7 @@ class Body:
     def finished(self) -> Yaml:
         if not self.named:
             return [node for _, node in self.items]
-        return {key: node for key, node in self.items}
+        return dict(self.items)
 
     def modified(self, node: Yaml, modifiers: dict[str, Yaml]) -> dict[str, Yaml]:
         call = {node: {}} if isinstance(node, str) else node
@@ -1022,7 +1027,7 @@ class Body:
             if start == self.cur
             and self.cur.channels is not None
             and name in self.place.values
-            and (not self.keep or end.spatial == start.spatial and end.rank == start.rank)
+            and (not self.keep or (end.spatial == start.spatial and end.rank == start.rank))
             and (self.keep != "all" or end == start)
         ]
         if not fitting:
@@ -1175,10 +1180,7 @@ class Body:
         for name, given in inputs.items():
             self.cur = given
             args: dict[str, Yaml] = {"out": self.writer.value(out)}
-            if given.rank == 0:
-                node = {"linear": args}
-            else:
-                node = {"conv": {**args, "kernel": 1}}
+            node = {"linear": args} if given.rank == 0 else {"conv": {**args, "kernel": 1}}
             label = self.put({"from": name, **node}, replace(given, channels=out))
             if given.rank:
                 size = 3

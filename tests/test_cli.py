@@ -116,13 +116,14 @@ def test_set_takes_numbers_as_yaml_1_2_has_them(capsys: Capture) -> None:
         (["check", "resnet18", "--input", "img=3,8,8"], "no input 'img'"),
         (["check", "resnet18", "--input", "image=3,8"], "takes 3 sizes"),
         (["check", "resnet18", "--input", "image=3,8,x"], "--input takes NAME=SIZES"),
-        (["check", "resnet18", "--input", "image=3,0,8"], "at least 1"),
+        (["check", "resnet18", "--input", "image=3,0,8"], "sizes from 1 to"),
         (["check", "nowhere.yaml"], "no file 'nowhere.yaml'"),
         (["show", "common"], "no spec named 'common'"),
         (["build", "lenet5", "--backend", "onnx", "-o", "x.py"], "x.py is a .py file"),
         (["build", "lenet5", "--backend", "torch", "-o", "x.onnx"], "x.onnx is a .onnx file"),
         (["build", "lenet5", "--backend", "onnx", "-o", "-"], "not text to print"),
         (["build", "lenet5", "--backend", "onnx", "--weights", "no.safetensors"], "no weight file"),
+        (["build", "lenet5", "--backend", "onnx", "--skip-mismatched"], "goes with --weights"),
         (["export", "lenet5", "--backend", "onnx", "-o", "-"], "not text to print"),
         (["verify", "lenet5", "--runtime", "tpu"], "no runtime 'tpu'"),
         (["verify", "lenet5", "--model", "no.onnx"], "no model 'no.onnx'"),
@@ -269,6 +270,41 @@ def test_anothers_weights_are_refused_and_nothing_is_written(
     assert "conv1.weight" in err
     assert "odd" in err
     assert "conv1.bias" in err
+    assert files(tmp_path) == {"w.safetensors"}
+
+
+@pytest.mark.parametrize("backend", ["torch", "onnx"])
+def test_a_new_head_is_left_at_its_initial_values(
+    backend: str, tmp_path: Path, capsys: Capture
+) -> None:
+    given = {w.key: np.full(w.shape, 0.5, w.dtype) for w in netspec.load("lenet5").weights}
+    given["odd"] = given.pop("fc1.bias")
+    save_file(given, tmp_path / "old.safetensors")
+    command = ["build", "lenet5", "--set", "num_classes=2", "--backend", backend]
+    command += ["-o", str(tmp_path), "--weights", str(tmp_path / "old.safetensors")]
+    assert main(command) == 1
+    assert files(tmp_path) == {"old.safetensors"}
+    capsys.readouterr()
+    assert main([*command, "--skip-mismatched"]) == 0
+    assert capsys.readouterr().err.splitlines() == [
+        "netspec: left at its initial values: fc1.bias (120,): not in the file",
+        "netspec: left at its initial values: fc3.weight (2, 84): (10, 84) in the file",
+        "netspec: left at its initial values: fc3.bias (2,): (10,) in the file",
+        "netspec: not used: odd",
+    ]
+    if backend == "torch":
+        written = load_file(tmp_path / "lenet5.safetensors")
+        assert {k for k, v in written.items() if (v == 0.5).all()} == set(given) - {
+            *("fc3.weight", "fc3.bias", "odd")
+        }
+        assert 0 < np.abs(written["fc3.weight"]).max() <= 84**-0.5
+
+
+def test_weights_of_which_nothing_fits_are_refused(tmp_path: Path, capsys: Capture) -> None:
+    save_file({"odd": np.zeros(1, np.float32)}, tmp_path / "w.safetensors")
+    command = ["build", "lenet5", "--backend", "torch", "-o", str(tmp_path), "--skip-mismatched"]
+    assert main([*command, "--weights", str(tmp_path / "w.safetensors")]) == 1
+    assert "none of these weights fits lenet5" in capsys.readouterr().err
     assert files(tmp_path) == {"w.safetensors"}
 
 

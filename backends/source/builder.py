@@ -8,8 +8,8 @@ from typing import Any
 from netspec import syntax, trace
 from netspec.backends.source.plan import (
     Branch,
-    Carry,
     CallWhat,
+    Carry,
     Context,
     GroupWhat,
     Item,
@@ -30,6 +30,7 @@ from netspec.backends.source.symbols import (
     IN_CHANNELS,
     difference,
     folded,
+    names_of,
     product,
     same,
     substitute,
@@ -50,7 +51,7 @@ class Builder:
     `unrolled` are repeats to write out, `carrying` ones that need a variable for their channels,
     `reads` counts how often each value was read when the plan
     was made before (by serial), `routine_of` gives the routine that serves a block's copy and
-    `inference` the ids of nodes that inference needs.
+    `inference` the ids of values that inference computes.
     """
 
     def __init__(
@@ -135,7 +136,7 @@ class Builder:
     def freeze(self, value: syntax.Value | syntax.Template | None) -> None:
         """Note that the plan depends on what a formula's names are now."""
         if isinstance(value, syntax.Formula):
-            self.routine.frozen |= {n.name for n in free(value.expr) if isinstance(n, Name)}
+            self.routine.frozen |= names_of(value.expr)
         elif isinstance(value, syntax.ListValue):
             for item in value.items:
                 self.freeze(item)
@@ -247,7 +248,7 @@ class Builder:
     def entry(
         self, ref: syntax.Template, context: Context, scope: Scope
     ) -> tuple[Val, Step | None, Scope | None]:
-        texts = [self.expand(ref, env) for env in context.envs]
+        texts = [self.expand(ref, context, lane) for lane in range(len(context.envs))]
         if not context.all_equal(texts):
             raise Split(context, texts)
         self.freeze(ref)
@@ -270,9 +271,10 @@ class Builder:
             found = inner.names[name]
         return found
 
-    def expand(self, template: syntax.Template, env: dict[str, Any]) -> str:
+    def expand(self, template: syntax.Template, context: Context, lane: int) -> str:
+        env, received = context.envs[lane], self.routine.received[context.instance(lane)]
         return "".join(
-            part if isinstance(part, str) else str(evaluate(part.expr, env, None, self.steps))
+            part if isinstance(part, str) else str(evaluate(part.expr, env, received, self.steps))
             for part in template.parts
         )
 
@@ -358,7 +360,7 @@ class Builder:
         if self.inference is None or self.routine.block is not None:
             return False
         found = list(nodes_of(copies[0].call))
-        return bool(found) and not any(id(n) in self.inference for n in found)
+        return bool(found) and not any(id(n.output) in self.inference for n in found)
 
     def what(
         self,
@@ -450,8 +452,7 @@ class Builder:
                 self.read(current)
             bodies = [call.branches[at].body for call in calls]
             items, result = self.body(bodies, context, scope, current, names)  # type: ignore[arg-type] # all have one
-            if not items:
-                self.read(result)
+            self.read(result)
             branches.append(Branch(result, items))
         return JoinWhat(calls[0].node, [call.node for call in calls], branches)
 

@@ -21,8 +21,10 @@ from netspec.backends.source.plan import (
     Split,
     Step,
     Unroll,
+    Val,
 )
-from netspec.formula import Name, free
+from netspec.backends.source.symbols import IN_CHANNELS, names_of, symbol
+from netspec.formula import Literal, Name, free
 from netspec.graph import Graph
 
 T = TypeVar("T")
@@ -94,7 +96,7 @@ class _Planner:
         self.reads: dict[Label, dict[int, int]] = {}
         self.inference: set[int] | None = None
         if any(output.training for output in graph.outputs):
-            self.inference = {id(node) for node in graph.inference_nodes}
+            self.inference = {id(node.output) for node in graph.inference_nodes}
         for run in runs:
             self.members.setdefault(decisions.labels[id(run)], []).append(run)
 
@@ -182,7 +184,7 @@ class _Planner:
         routine.received = [run.inputs[0][1]]
         builder = self.builder(routine, ())
         for name, given in run.inputs:
-            value = builder.val(context, [given], None, name)
+            value = builder.val(context, [given], Literal(given.channels), name)
             routine.inputs.append(value)
             routine.scope.names[name] = (value, None, None)
         start = routine.inputs[0] if len(run.inputs) == 1 else None
@@ -215,8 +217,6 @@ def _sizes(model: syntax.Model) -> list[syntax.Value]:
 
 
 def builder_input_channels() -> Name:
-    from netspec.backends.source.symbols import IN_CHANNELS, symbol
-
     return symbol(IN_CHANNELS)
 
 
@@ -293,6 +293,8 @@ def _frozen(program: Program) -> set[str]:
                 for name, value in item.what.arg_values.items():
                     if name in item.what.routine.frozen:
                         routine.frozen |= _names(value)
+                if IN_CHANNELS in item.what.routine.frozen:
+                    routine.frozen |= _behind(item.read, routine)
         lets = {let.name: let.value for let in routine.lets}
         pending = list(routine.frozen)
         while pending:
@@ -311,10 +313,17 @@ def _frozen(program: Program) -> set[str]:
     return program.model.frozen & params
 
 
+def _behind(value: Val | None, routine: Routine) -> set[str]:
+    """The names that decide how many channels a value has; all, where that is not known."""
+    names = {"$"} if value is None or value.channels is None else names_of(value.channels)
+    hidden = any(name.startswith("$") and name != IN_CHANNELS for name in names)
+    return {*routine.visible, IN_CHANNELS} if hidden else names
+
+
 def _names(value: syntax.Value) -> set[str]:
     match value:
         case syntax.Formula(expr):
-            return {n.name for n in free(expr) if isinstance(n, Name)}
+            return names_of(expr)
         case syntax.ListValue(items):
             return {n for item in items for n in _names(item)}
         case syntax.MapValue(entries):

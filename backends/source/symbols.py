@@ -123,6 +123,11 @@ def bare(expr: Expr) -> Expr:
     return substitute(expr, lambda name: symbol(name.name), lambda s: InputShape(s.axis, 0, 0))
 
 
+def names_of(expr: Expr) -> set[str]:
+    """The names that a formula reads; `$in` stands for the shape of what was received."""
+    return {n.name if isinstance(n, Name) else IN_CHANNELS for n in free(expr)}
+
+
 def substitute(
     expr: Expr,
     name: Callable[[Name], Expr],

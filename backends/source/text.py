@@ -96,6 +96,13 @@ def _top_pairs(text: str) -> list[tuple[int, int]]:
     return pairs
 
 
+def is_call(text: str) -> bool:
+    """Whether an expression is one call of a dotted name."""
+    pairs = _top_pairs(text)
+    named = re.match(r"[\w.]+\(", text)
+    return named is not None and pairs == [(named.end() - 1, len(text) - 1)]
+
+
 def _outside_quotes(text: str) -> Iterable[tuple[int, str]]:
     quote = ""
     skip = False

@@ -62,6 +62,8 @@ class Owner:
 
     def set_parameter(self, name: str, tensor: str) -> str:
         """The statement that registers a parameter."""
+        if is_taken(name):
+            return f'{self.path}._parameters["{name}"] = {tensor}'
         if self.container or not is_plain(name):
             return f'{self.path}.register_parameter("{name}", {tensor})'
         return f"{self.path}.{name} = {tensor}"

@@ -22,9 +22,9 @@ from netspec.backends.source.plan import (
     Val,
 )
 from netspec.backends.source.program import all_items
-from netspec.backends.source.python import literal
+from netspec.backends.source.python import identifier, literal
 from netspec.backends.source.site import OpSite
-from netspec.backends.source.text import WIDTH, block, docstring
+from netspec.backends.source.text import WIDTH, block, docstring, is_call
 from netspec.backends.torch.children import Owner, child_names, is_plain
 from netspec.backends.torch.layer import Join, lowering
 from netspec.backends.torch.modules import Modules, only_index, same_everywhere
@@ -283,7 +283,7 @@ class ClassWriter:
     def flush(self, running: str, out: list[str]) -> None:
         """Give lines to the values whose expressions mention a variable that is about to change."""
         for serial, text in list(self.pending.items()):
-            if serial not in self.named and _variable(running).search(text):
+            if serial not in self.named and _uses(running, text):
                 name = self.local.new("value")
                 out.append(f"{name} = {text}")
                 self.pending[serial] = name
@@ -394,7 +394,7 @@ class ClassWriter:
             text = made.mixed(operands)
         else:
             text = made.expression(operands)
-        is_atom = text.endswith(")") and re.match(r"[\w.]+\(", text) is not None
+        is_atom = is_call(text)
         if step.condition is not None:
             assert step.read is not None
             flag = self.flag(step)
@@ -410,12 +410,7 @@ class ClassWriter:
         code = self.modules.condition(step)
         if code not in self.flags:
             label = step.key.text if step.key is not None and step.key.text else "branch"
-            wanted = code if code.isidentifier() else f"has_{label}"
-            name = wanted
-            number = 2
-            while name in self.attributes or not is_plain(name):
-                name, number = f"{wanted}_{number}", number + 1
-            self.attributes.add(name)
+            name = self._attribute(code if code.isidentifier() else f"has_{label}")
             self.flags[code] = f"self.{name}"
             self.init.append(f"self.{name} = {code}")
         return self.flags[code]
@@ -440,14 +435,14 @@ class ClassWriter:
         out.append(f"{start} = {given}")
         self.pending[target.read.serial] = start
         self.atoms.add(target.read.serial)
-        was_named = target.read.serial in self.named
+        named = set(self.named)
+        self.named -= {item.result.serial for item in all_items(group.items) if item.result}
         self.named.add(target.read.serial)
         self.init = []
         self.items(group.items, self.containers[id(target)], out, self.local.new("value"))
         text = self.pending[group.result.serial]
         self.pending, self.init, self.modules.exceptions.lines = saved, init, lines
-        if not was_named:
-            self.named.discard(target.read.serial)
+        self.named = named
         return text
 
     # -- loops ------------------------------------------------------------------------------
@@ -502,10 +497,15 @@ class ClassWriter:
 
     def _count_attribute(self, loop: Loop) -> str:
         step = self.modules.flat(loop.items)[0]
-        wanted = name = f"{self.modules._label(step)}_count"
+        return self._attribute(f"{self.modules._label(step)}_count")
+
+    def _attribute(self, wanted: str) -> str:
+        """The name of an attribute that is no child's and means nothing else on a module."""
+        base = identifier(wanted, frozenset())
+        base = name = f"of{base}" if base.startswith("_") else base
         number = 2
         while name in self.attributes or not is_plain(name):
-            name, number = f"{wanted}_{number}", number + 1
+            name, number = f"{base}_{number}", number + 1
         self.attributes.add(name)
         return name
 
@@ -519,8 +519,7 @@ def _returned(lines: list[str], result: str) -> list[str]:
 
 def _renamed(lines: list[str], name: str, running: str) -> list[str]:
     """Lines with `name` called `running` as well, if that is free while `name` lives."""
-    word, other = _variable(name), _variable(running)
-    uses = [at for at, line in enumerate(lines) if word.search(line)]
+    uses = [at for at, line in enumerate(lines) if _uses(name, line)]
     if len(uses) < 2 or not lines[uses[0]].startswith(f"{name} = "):
         return lines
     start, end = uses[0], uses[-1]
@@ -530,21 +529,29 @@ def _renamed(lines: list[str], name: str, running: str) -> list[str]:
     targets = [
         line.partition(" = ")[2] if line.startswith(f"{running} = ") else line for line in inside
     ]
-    if any(other.search(line) for line in targets):
+    if any(_uses(running, line) for line in targets):
         return lines
     if any(line.startswith(f"{running} = ") for line in inside[:-1]):
         return lines
-    after = next((line for line in lines[end + 1 :] if other.search(line)), None)
+    after = next((line for line in lines[end + 1 :] if _uses(running, line)), None)
     assigned = inside[-1].startswith(f"{running} = ")
     if after is not None and not assigned:
         return lines
-    renamed = [word.sub(running, line) for line in lines[start : end + 1]]
+    word = _variable(name)
+    renamed = [
+        word.sub(lambda found: running if found[1] else found[0], line)
+        for line in lines[start : end + 1]
+    ]
     return [*lines[:start], *renamed, *lines[end + 1 :]]
 
 
+def _uses(name: str, line: str) -> bool:
+    """Whether code mentions a variable, and not an attribute, an argument or a text of its name."""
+    return any(found[1] for found in _variable(name).finditer(line))
+
+
 def _variable(name: str) -> re.Pattern[str]:
-    """Where a variable stands in code, and not an attribute or a text of its name."""
-    return re.compile(rf"(?<![\w.\"']){name}\b")
+    return re.compile(rf"""(?<![\w.])({name})\b(?!=)|"[^"]*"|'[^']*'""")
 
 
 def _lanes(step: Step) -> list[int]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from netspec.backends.source.header import header
 from netspec.backends.source.imports import MAKE_DIVISIBLE, import_block, needed_imports
-from netspec.backends.source.plan import Routine
+from netspec.backends.source.plan import Routine, Val
 from netspec.backends.source.program import Program, planned
+from netspec.backends.source.python import identifier
 from netspec.backends.source.text import block, camel, docstring
 from netspec.backends.torch.classes import ClassWriter
 from netspec.backends.torch.initialisation import sweep
@@ -113,9 +114,18 @@ def _outputs(program: Program, name: str) -> str:
     for title, fields in tuples:
         lines = [f"class {title}(NamedTuple):"]
         lines += docstring("What the model returns.", 1)
-        lines += ["", *(f"    {field}: torch.Tensor" for field, _, _ in fields)]
+        lines += ["", *(f"    {field}: torch.Tensor" for field in _fields(fields))]
         texts.append("\n".join(lines))
     return "\n\n\n".join(texts)
+
+
+def _fields(outputs: list[tuple[str, Val, bool]]) -> list[str]:
+    """Names of outputs as a named tuple takes them: no keyword, and none that begins with `_`."""
+    fields: list[str] = []
+    for name, _, _ in outputs:
+        field = f"output{name}" if name.startswith("_") else identifier(name, frozenset(fields))
+        fields.append(field)
+    return fields
 
 
 def _imports(text: str, snippet_imports: frozenset[str]) -> str:

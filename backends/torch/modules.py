@@ -16,6 +16,7 @@ from netspec.backends.source.plan import (
     Routine,
     Split,
     Step,
+    Unroll,
     Val,
 )
 from netspec.backends.source.python import literal
@@ -44,6 +45,7 @@ class Modules:
         self.helpers = helpers
         self.exceptions = Exceptions(routine, names)
         self.around: list[Step] = []  # the groups around what is being made
+        self.moving: list[Item] = []  # what makes the numbers of what is being made uncertain
 
     # -- what is a chain --------------------------------------------------------------------
 
@@ -119,6 +121,7 @@ class Modules:
                 layer = self.layer(step)
                 self.helpers.update(layer.helpers)
                 if any(name.endswith("init") for name in args):
+                    self.require_fixed()
                     path = ".".join(self.name_of(s) for s in (*self.around, step))
                     self.exceptions.add(step, path)
                 return layer.module
@@ -130,6 +133,17 @@ class Modules:
                 self.around.pop()
                 return made
         raise AssertionError(step.what)
+
+    def require_fixed(self) -> None:
+        """Refuse a path by name where other parameters move the numbers or leave a child out.
+
+        Raises:
+            Unroll, Split: with the loop written out, or the block written twice, it is fixed.
+        """
+        for item in self.moving:
+            if isinstance(item, Loop):
+                raise Unroll(item.syntax)
+            same_everywhere(item)
 
     def name_of(self, step: Step) -> str:
         """A step's name, which all its lanes must share.
@@ -179,7 +193,9 @@ class Modules:
             self.exceptions.lines = exceptions
         variable = self.names.new(label or "layers")
         out.append(f"{variable} = nn.Sequential()")
+        moving = list(self.moving)
         self.fill(variable, flat, named, out)
+        self.moving = moving
         return variable
 
     def _sequence_expression(self, children: list[str], keys: list[Key | None], named: bool) -> str:
@@ -195,6 +211,8 @@ class Modules:
     def fill(self, variable: str, items: list[Item], named: bool, out: list[str]) -> None:
         """Statements that append a chain's children to a sequence."""
         for item in self.flat(items):
+            if isinstance(item, Loop) or item.condition is not None:
+                self.moving.append(item)
             if isinstance(item, Loop):
                 self.loop(item, out, lambda i, o: self.fill(variable, i, named, o))
                 continue

@@ -32,6 +32,7 @@ def verify(args: argparse.Namespace) -> int:
             weights=weights(job.graph, args) if args.weights else None,
             seed=args.seed,
             model=args.model,
+            folder=Path(args.json).parent if args.json else None,
             progress=partial(_say, job.graph.name),
         )
         print(report.render(), flush=True)

@@ -75,11 +75,15 @@ def shapes(given: list[str]) -> dict[str, tuple[int, ...]]:
 def weights(graph: Graph, args: argparse.Namespace) -> dict[str, NDArray[np.generic]]:
     """The weights of `--weights`, or those that `--seed` draws.
 
+    With `--skip-mismatched` those of the file that fit, on stderr what was left as it was drawn.
+
     Raises:
-        UsageError: there is no such file.
+        UsageError: there is no such file, or none is named from which to skip.
         CommandError: the file cannot be read as this network's weights.
     """
     require_file(args.weights, "weight file")
+    if args.skip_mismatched and not args.weights:
+        raise UsageError("--skip-mismatched goes with --weights FILE")
 
     from safetensors import SafetensorError
 
@@ -87,11 +91,23 @@ def weights(graph: Graph, args: argparse.Namespace) -> dict[str, NDArray[np.gene
     from netspec.exports.worker import WorkerError
 
     try:
+        if args.skip_mismatched:
+            return {**weights_for(graph, seed=args.seed), **_fitting(graph, args.weights)}
         return weights_for(graph, seed=args.seed, weights=args.weights)
     except ValueError as error:
         raise CommandError(str(error)) from None
     except (SafetensorError, WorkerError) as error:
         raise CommandError(f"{args.weights} cannot be read: {error}") from None
+
+
+def _fitting(graph: Graph, path: str) -> dict[str, NDArray[np.generic]]:
+    from netspec.exports.weights import read_fitting
+
+    found = read_fitting(graph, path)
+    for words, keys in (("left at its initial values", found.left), ("not used", found.unused)):
+        for key in keys:
+            print(f"netspec: {words}: {key}", file=sys.stderr)
+    return found.tensors
 
 
 @contextmanager

@@ -25,7 +25,7 @@ def avg_pool(site: Site) -> Layer:
 
 def _pool(site: Site, name: str, *options: str) -> Layer:
     kernel, stride = site.code("kernel"), site.code("stride")
-    native = _torch_pads(site)
+    native = _torch_pads(site) and not (name == "AvgPool" and _wider_than_input(site))
     padding = symmetric_padding(site) if native else None
     constructor = call(
         f"nn.{name}{site.rank}d" if native else name,
@@ -47,6 +47,16 @@ def _torch_pads(site: Site) -> bool:
     return kernel is not None and all(
         before == after <= size // 2 for (before, after), size in zip(padding, kernel, strict=True)
     )
+
+
+def _wider_than_input(site: Site) -> bool:
+    """Whether a window may be wider than its 3-D input, which `nn.AvgPool3d` refuses."""
+    if site.rank < 3 or site.is_default("padding"):  # unpadded, every window fits
+        return False
+    kernel = site.known("kernel")
+    if kernel is None or site.input is None:
+        return True
+    return any(window > size for window, size in zip(kernel, site.input.spatial, strict=True))
 
 
 @lowers("adaptive_avg_pool")
