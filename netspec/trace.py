@@ -11,10 +11,9 @@ from netspec.types import TensorType
 
 @record
 class OpRun:
-    """An op was applied. `args` are the node's own arguments, by name, with their values."""
+    """An op was applied."""
 
     node: graph.Node
-    args: dict[str, Any]
 
 
 @record
@@ -95,7 +94,7 @@ class BodyRun:
 
 @record
 class ModelRun:
-    """The whole model. `fixed` are parameters that shape it beyond what its source can vary."""
+    """The whole model: its names, inputs, defaults by op, and the variant it was resolved for."""
 
     model: syntax.Model
     env: dict[str, Any]

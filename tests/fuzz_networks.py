@@ -101,7 +101,7 @@ class Place:
         self.taken.add(name)
         for table in (self.values, self.shared):
             for known in [k for k in table if k == name or k.startswith(f"{name}.")]:
-                del table[known]  # type: ignore[attr-defined]
+                del table[known]
         if value is not None:
             self.values[name] = value
 
@@ -674,7 +674,8 @@ class Writer:
         """Perhaps named outputs: the last value, some others, and heads for training."""
         if not maker.named or self.maybe(0.5):
             return {}
-        rng, found = self.rng, {}
+        rng = self.rng
+        found: dict[str, Yaml] = {}
         words = ["out", "y", "class_", "count", "index", "score", "self", "x", "a", "lambda"]
         words = [w for w in words if w not in self.input_names]
         rng.shuffle(words)

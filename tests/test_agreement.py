@@ -43,7 +43,8 @@ def chain(depth: int) -> Graph:
         net.add(f"relu{index}", "relu")
     net.add("pool", "global_avg_pool")
     net.add("flatten", "flatten")
-    return net.graph(logits=net.add("fc", "linear", out=10))
+    graph: Graph = net.graph(logits=net.add("fc", "linear", out=10))
+    return graph
 
 
 CHAIN = """
@@ -82,7 +83,8 @@ def perceptron() -> Graph:
         net.add(f"fc{index}", "linear", out=300)
         net.add(f"gelu{index}", "gelu")
     net.add("fc3", "linear", out=20)
-    return net.graph(p=net.add("softmax", "softmax"))
+    graph: Graph = net.graph(p=net.add("softmax", "softmax"))
+    return graph
 
 
 PERCEPTRON = """
@@ -209,7 +211,7 @@ def test_insensitive_outputs_are_named() -> None:
 
 def with_edits(*edits: tuple[str, str]) -> Callable[[str], str]:
     def source(backend: str) -> str:
-        text = SOURCES[backend]
+        text: str = SOURCES[backend]
         for old, new in edits:
             assert old in text
             text = text.replace(old, new)
@@ -410,7 +412,7 @@ body:
 def test_verify_reads_a_spec_and_weights(tmp_path: Path) -> None:
     spec = tmp_path / "tiny.yaml"
     spec.write_text(SPEC)
-    only_direct = {"backends": ["onnx"], "runtimes": ["onnxruntime"]}
+    only_direct: dict[str, Any] = {"backends": ["onnx"], "runtimes": ["onnxruntime"]}
     assert verify.verify(spec, **only_direct, width=4, inputs={"image": (3, 12, 7)})
     file = tmp_path / "tiny.onnx"
     export.export(spec, file, backend="onnx", seed=3, width=5)

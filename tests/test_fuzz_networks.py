@@ -225,7 +225,7 @@ for path in sorted(pathlib.Path(sys.argv[1]).glob("*.py")):
         model = scope["build_model"]()
         scope["load_weights"](model, str(path.with_suffix(".safetensors")))
         given = np.load(path.with_suffix(".npz"))
-        inputs = [np.moveaxis(given[x.name], 1, -1) for x in model.inputs]
+        inputs = [np.moveaxis(x, 1, -1) for x in given.values()]
         outputs = model(inputs if len(inputs) > 1 else inputs[0], training=False)
         outputs = outputs if isinstance(outputs, list) else [outputs]
         arrays = {str(i): np.moveaxis(np.asarray(y), -1, 1) for i, y in enumerate(outputs)}

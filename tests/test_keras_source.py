@@ -359,7 +359,8 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
         inputs = probe_inputs(job.graph, 1, 2)
         save_file(weights, path.with_suffix(".safetensors"))
         save_file({**weights, "not_there.weight": np.ones(3)}, path.with_suffix(".more"))
-        np.savez(path.with_suffix(".npz"), **inputs)
+        arrays: dict[str, Any] = inputs
+        np.savez(path.with_suffix(".npz"), **arrays)
         truths[name] = truth(job.graph, weights, inputs)
         described[name] = {
             "params": job.params,
@@ -436,7 +437,7 @@ def test_generated_source_is_clean(results: Results, tmp_path: Path) -> None:
     for name, job in results.jobs.items():
         (tmp_path / f"{name.replace('-', '_')}.py").write_text(job.text)
     for command in (["check"], ["format", "--check", "--line-length", "100"]):
-        full = [sys.executable, "-m", "ruff", *command, "--isolated", "--no-cache", tmp_path]
+        full = [sys.executable, "-m", "ruff", *command, "--isolated", "--no-cache", str(tmp_path)]
         process = subprocess.run(full, capture_output=True, text=True)
         assert process.returncode == 0, process.stdout
 

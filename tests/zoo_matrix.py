@@ -156,13 +156,13 @@ def versions() -> dict[str, str]:
 
 def write(results: dict[str, Result | None]) -> None:
     """The table as Markdown, after the page's own text, and everything as JSON."""
-    head = ("model", "input", "parameters", "MACs", *SUBJECTS, "verdict")
+    head = ("model", "input", "parameters", "MACs", "float64", *SUBJECTS, "verdict")
     lines = [
         " ".join(f"{package} {number}," for package, number in versions().items())
         + f" on {platform.machine()}.",
         "",
         f"| {' | '.join(head)} |",
-        f"|{'---|' * 2}{'---:|' * 7}---|",
+        f"|{'---|' * 2}{'---:|' * 8}---|",
         *(f"| {' | '.join(cells(name, found))} |" for name, found in results.items()),
     ]
     text = PAGE.read_text(encoding="utf-8").partition(MARK)[0]
@@ -175,7 +175,7 @@ def write(results: dict[str, Result | None]) -> None:
 def cells(name: str, found: Result | None) -> list[str]:
     """A row: what each subject's worst output is off, in units of the predicted noise."""
     if found is None:
-        return [name, *("",) * 8, "not run"]
+        return [name, *("",) * 9, "not run"]
     rows = {row["subject"]: row for row in found["rows"]}
     sizes = ", ".join("x".join(map(str, shape)) for shape in found["inputs"].values())
     return [
@@ -183,9 +183,18 @@ def cells(name: str, found: Result | None) -> list[str]:
         sizes,
         f"{found['parameters']:,}",
         f"{found['macs']:,}",
+        exact(found["same"]),
         *(figure(rows[subject]) if subject in rows else "not run" for subject in SUBJECTS),
         "agreed" if found["agreed"] else "**NOT agreed**",
     ]
+
+
+def exact(rows: list[Result]) -> str:
+    """The worst float64 difference of all subjects over the largest output."""
+    found = [output["relative"] for row in rows for output in row["outputs"].values()]
+    if not found or None in found or any(row["status"] != "agreed" for row in rows):
+        return "**not the same**"
+    return f"{max(found):.0e}"
 
 
 def figure(row: Result) -> str:

@@ -102,12 +102,8 @@ class Naming:
 
 
 def quoted(text: str) -> str:
-    """The f-string, a plain string or a name where that is the same."""
-    if "{" not in text:
-        return f'"{text}"'
-    if re.fullmatch(r"\{[a-z]\w*\}", text):
-        return text[1:-1]
-    return f'f"{text}"'
+    """The f-string, or a plain string where that is the same; a part may be a number."""
+    return f'f"{text}"' if "{" in text else f'"{text}"'
 
 
 def numbered(items: list[Item]) -> int:

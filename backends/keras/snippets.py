@@ -659,7 +659,7 @@ def stored_variables(
 def torch_shape(model: keras.Model, layer: layers.Layer, variable: Any) -> tuple[int, ...]:
     """The shape of a layer's variable in a weight file."""
     if variable.name == "embeddings":
-        *spatial, channels = model.get_layer(layer.name.partition("--")[0]).target_shape
+        *spatial, channels = model.get_layer(layer.name.removesuffix("--table")).target_shape
         return (channels, *spatial)
     if variable.name != "kernel":
         return tuple(variable.shape[-1:])

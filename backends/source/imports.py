@@ -15,11 +15,12 @@ def make_divisible(x: float, m: int) -> int:
 
 
 def needed_imports(text: str, candidates: Mapping[str, str]) -> set[str]:
-    """The import lines whose mark (`math.`, `Sequence[`) stands in the text."""
+    """The import lines whose mark (`math.`, `Sequence[`) stands in the text's code."""
+    code = re.sub(r'(?<!f)"[^"\n]*"', '""', text)
     return {
         line
         for line, mark in candidates.items()
-        if re.search(rf"(?<![\w.]){re.escape(mark)}", text)
+        if re.search(rf"(?<![\w.]){re.escape(mark)}", code)
     }
 
 

@@ -149,7 +149,7 @@ class _Planner:
         routine = _routine(block.name, block, block.params, block.lets, context, visible)
         routine.received = received
         builder = self.builder(routine, label)
-        start = builder.val(context, received, builder_input_channels(), "input")
+        start = builder.val(context, received, symbol(IN_CHANNELS), "input")
         routine.inputs.append(start)
         bodies = [run.body for run in runs]
         routine.items, routine.result = builder.body(
@@ -214,10 +214,6 @@ class _Planner:
 
 def _sizes(model: syntax.Model) -> list[syntax.Value]:
     return [size for declared in model.inputs for size in declared.shape]
-
-
-def builder_input_channels() -> Name:
-    return symbol(IN_CHANNELS)
 
 
 def _routine(

@@ -329,7 +329,8 @@ class ClassWriter:
         """A registered module and its application; one left out by `when` is the identity."""
         assert step.read is not None and step.result is not None
         before: list[str] = []
-        module = self.modules.module(step, before, self.modules._label(step))
+        with self.modules.uncertain(step, True):
+            module = self.modules.module(step, before, self.modules._label(step))
         if step.condition is not None:
             if not self._keyed(step) and step.numbers[0] != "":
                 same_everywhere(step)  # a number left out would move the numbers after it
@@ -478,7 +479,8 @@ class ClassWriter:
                     f"{running} = getattr(self, {self.local.template(item.key.parts)})({running})"
                 )
 
-        self.modules.loop(loop, self.init, body)
+        with self.modules.uncertain(loop, True):
+            self.modules.loop(loop, self.init, body)
         count = self._count_attribute(loop)
         self.init.append(f"self.{count} = {self.modules.count(loop)}")
         start = self.use(loop.start)

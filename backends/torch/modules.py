@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from netspec.backends.source.names import Names
 from netspec.backends.source.plan import (
@@ -211,22 +212,31 @@ class Modules:
     def fill(self, variable: str, items: list[Item], named: bool, out: list[str]) -> None:
         """Statements that append a chain's children to a sequence."""
         for item in self.flat(items):
-            if isinstance(item, Loop) or item.condition is not None:
-                self.moving.append(item)
-            if isinstance(item, Loop):
-                self.loop(item, out, lambda i, o: self.fill(variable, i, named, o))
-                continue
             inside: list[str] = []
-            if isinstance(item.what, GroupWhat) and item.what.inline:
-                self.fill(variable, item.what.items, named, inside)
-            else:
-                module = self.module(item, inside, self._label(item))
-                inside.append(self._append(variable, item, named, module))
+            with self.uncertain(item, named):
+                if isinstance(item, Loop):
+                    self.loop(item, out, lambda i, o: self.fill(variable, i, named, o))
+                    continue
+                if isinstance(item.what, GroupWhat) and item.what.inline:
+                    self.fill(variable, item.what.items, named, inside)
+                else:
+                    module = self.module(item, inside, self._label(item))
+                    inside.append(self._append(variable, item, named, module))
             if item.condition is None:
                 out += inside
             else:
                 out.append(f"if {self.condition(item)}:")
                 out += [f"    {line}" for line in inside]
+
+    @contextmanager
+    def uncertain(self, item: Item, named: bool) -> Iterator[None]:
+        """While an item is made; where children are numbered, what follows it may move as well."""
+        moving = list(self.moving)
+        if isinstance(item, Loop) or item.condition is not None:
+            self.moving.append(item)
+        yield
+        if named:
+            self.moving = moving
 
     def _append(self, variable: str, step: Step, named: bool, module: str) -> str:
         if not named or step.key is None:

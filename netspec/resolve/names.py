@@ -1,0 +1,51 @@
+"""The names that nodes give to values in their body."""
+
+from __future__ import annotations
+
+from netspec.evaluate import UNKNOWN
+from netspec.resolve.frames import Binding, Failed, Place, Scope
+from netspec.resolve.values import expand
+from netspec.syntax import Body, Group, Join, KindCall, Node
+
+
+def own_name(node: Node, named: bool, place: Place) -> str:
+    """The expanded key, or the next number in a list; inline children count for themselves."""
+    if node.key is not None:
+        return expand(node.key, place.frame)
+    if named or (isinstance(node.call, Group) and node.call.inline):
+        return ""
+    number = place.scope.numbers
+    place.scope.numbers += 1
+    return str(number)
+
+
+def refuse_taken(name: str, node: Node, index: int, place: Place) -> None:
+    """Refuse a name that is taken; copies of what adds no path may name one value anew."""
+    adds_path = isinstance(node.call, KindCall) or (
+        isinstance(node.call, Group) and not node.call.inline
+    )
+    if name in place.scope.names and (adds_path or index == 0):
+        span = node.key.span if node.key else node.span
+        if index > 0:
+            message = f"copies of this node are all named `{name}`"
+            hint = f"make the name a template, such as `{name}{{i + 1}}`, or write a list"
+        else:
+            message, hint = f"`{name}` is already the name of a value here", None
+        place.frame.error("duplicate-name", message, span, hint)
+        raise Failed
+
+
+def bind_unknown(node: Node, scope: Scope) -> None:
+    """Bind what a failed node would have left, so that reading it is no second mistake."""
+    if node.key is None:
+        return
+    if node.key.plain:
+        scope.names.setdefault(node.key.plain, Binding(UNKNOWN))
+    bodies: list[Body] = []
+    if isinstance(node.call, Join):
+        bodies = [branch for branch in node.call.branches if isinstance(branch, Body)]
+    elif isinstance(node.call, Group) and node.call.inline:
+        bodies = [node.call.body]
+    for body in bodies:
+        for child in body.nodes:
+            bind_unknown(child, scope)
