@@ -76,7 +76,9 @@ def test_every_initialiser_is_tested() -> None:
     assert {canonical(init)[0] for init, _ in DISTRIBUTIONS} == set(INITIALISERS)
 
 
-@pytest.mark.parametrize(("init", "torch_init"), DISTRIBUTIONS, ids=str)
+@pytest.mark.parametrize(
+    ("init", "torch_init"), DISTRIBUTIONS, ids=lambda v: "torch" if callable(v) else str(v)
+)
 def test_distributions_equal_torchs(init: Any, torch_init: Callable[[torch.Tensor], Any]) -> None:
     torch.manual_seed(0)
     expected = torch.empty(SHAPE, dtype=torch.float64)

@@ -302,7 +302,7 @@ def test_is_number(code: str, expected: bool) -> None:
     assert is_number(code) is expected
 
 
-@pytest.mark.parametrize("name", snippet_names())
+@pytest.mark.parametrize("name", sorted(snippet_names()))
 def test_a_snippet_stands_by_itself(name: str) -> None:
     imports, text = snippet_text([name])
     namespace: dict[str, Any] = {}
