@@ -51,6 +51,11 @@ def check(model: Model, findings: Findings) -> None:
             top.attribute(default.kind, arg)
     top.body(model.body, names)
     taken = {declared.name for declared in model.inputs}
+    for given in () if model.outputs else model.inputs:
+        if given.name == "output":
+            message = "`output` is the name of the model's one output"
+            hint = "name the input otherwise, or the output under `outputs:`"
+            findings.error("duplicate-name", message, given.span, hint)
     for output in model.outputs:
         if output.name in taken:  # a file of ONNX has one name for each of its values
             message = f"`{output.name}` is already the name of an input"

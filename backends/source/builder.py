@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from netspec import syntax, trace
+from netspec.backends.lowering import NotLowered
 from netspec.backends.source.plan import (
     Branch,
     CallWhat,
@@ -73,6 +74,7 @@ class Builder:
         self.steps = Steps(10**12)
         self.serial = 0
         self.variables = 0
+        self.lookups: list[int] = []
 
     # -- values -----------------------------------------------------------------------------
 
@@ -243,6 +245,7 @@ class Builder:
     def lookup(self, ref: syntax.Template, context: Context, scope: Scope) -> Val:
         found = self.read(self.entry(ref, context, scope)[0])
         self.routine.referenced.add(found.serial)
+        self.lookups.append(found.serial)
         return found
 
     def entry(
@@ -390,9 +393,10 @@ class Builder:
             case trace.GroupRun(_, inline):
                 inside = scope if inline else Scope(scope)
                 bodies = [c.body for c in calls]  # type: ignore[union-attr] # all one kind
+                before = len(self.lookups)
                 items, result = self.body(bodies, context, inside, current, names)
-                named = bodies[0].syntax.named
-                return GroupWhat(items, result, inline, named, inside), inside
+                named, by_name = bodies[0].syntax.named, set(self.lookups[before:])
+                return GroupWhat(items, result, inline, named, inside, by_name), inside
             case trace.JoinRun():
                 return self.join(node, calls, context, scope, current, names), None  # type: ignore[arg-type] # all one kind
             case trace.ShareRun():
@@ -401,6 +405,7 @@ class Builder:
                 if target is None:
                     raise LookupError("a shared node that is not there")
                 self.routine.shared.add(id(target))
+                _refuse_ambiguous(target)
                 return ShareWhat(target, [c.path for c in copies]), None
         raise AssertionError(call)
 
@@ -696,6 +701,20 @@ class Builder:
         if any(isinstance(n, Name) and n.name.startswith("$c") for n in free(update)):
             return None
         return update if self.holds(update, [t.channels for t in types], context) else None
+
+
+def _refuse_ambiguous(target: Step) -> None:
+    """Refuse to share a group whose body names the very value that the group reads.
+
+    Applied again, the one changes and the other stays, and a plan has one value for both.
+
+    Raises:
+        NotLowered: the group does so.
+    """
+    group, read = target.what, target.read
+    if isinstance(group, GroupWhat) and read is not None and read.serial in group.names:
+        what = "share of a group that names the value it reads"
+        raise NotLowered(what, "source")
 
 
 def raw_expr(value: syntax.Value) -> Expr:

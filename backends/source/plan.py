@@ -151,6 +151,7 @@ class GroupWhat:
     inline: bool
     named: bool
     scope: Scope
+    names: set[int]  # serials of values that its body reads by name
 
 
 @dataclass(slots=True, eq=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import keyword
 from dataclasses import dataclass
 
+from netspec.backends.lowering import NotLowered
 from netspec.backends.source.plan import Routine, Step
 from netspec.backends.source.program import all_items
 
@@ -43,7 +44,13 @@ class Owner:
     container: bool = False
 
     def set(self, name: str, module: str) -> str:
-        """The statement that registers a child."""
+        """The statement that registers a child.
+
+        Raises:
+            NotLowered: torch's modules have an attribute of this name that they set themselves.
+        """
+        if name == "training":
+            raise NotLowered("a child named training", "torch")
         if is_taken(name):
             return f'{self.path}._modules["{name}"] = {module}'
         if self.container:
