@@ -18,8 +18,8 @@ demo: .venv/installed-all
 	@$(BIN)/python -m netspec.exports.demo
 
 test: lint
-	@echo "== pytest, two files at a time"
-	@OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile
+	@echo "== pytest, in two processes"
+	@OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadgroup
 
 lint: .venv/installed-test
 	@echo "== ruff check"
