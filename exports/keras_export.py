@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import keras
@@ -49,9 +50,20 @@ def _convert(function: Any, signature: list[tf.TensorSpec]) -> Any:
     # that no runtime knows. Traced eagerly they are part of the graph.
     tf.config.run_functions_eagerly(True)
     try:
-        proto, _ = tf2onnx.convert.from_function(function, input_signature=signature, opset=OPSET)
+        # To pass over an optimizer that fails, tf2onnx copies the whole network before each one,
+        # which doubles the memory: only if one does fail.
+        os.environ["TF2ONNX_CATCH_ERRORS"] = "FALSE"
+        try:
+            return _converted(function, signature)
+        except Exception:
+            os.environ["TF2ONNX_CATCH_ERRORS"] = "TRUE"
+            return _converted(function, signature)
     finally:
         tf.config.run_functions_eagerly(False)
+
+
+def _converted(function: Any, signature: list[tf.TensorSpec]) -> Any:
+    proto, _ = tf2onnx.convert.from_function(function, input_signature=signature, opset=OPSET)
     return proto
 
 

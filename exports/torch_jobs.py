@@ -101,7 +101,11 @@ def convert_state(path: str, result: str) -> dict[str, Any]:
     Raises:
         ValueError: the file holds something other than a mapping of names to tensors.
     """
-    state = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch's advice to load without `weights_only` is not ours
+        kind = type(error).__name__
+        raise ValueError(f"{Path(path).name} is no state dict of tensors ({kind})") from None
     if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
         state = state["state_dict"]
     if not isinstance(state, dict) or not all(torch.is_tensor(v) for v in state.values()):

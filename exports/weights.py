@@ -111,6 +111,13 @@ def _shape_problems(graph: Graph, weights: Mapping[str, Any]) -> Iterable[str]:
     ]
     if wrong:
         yield f"shape {_listed(wrong)}"
+    whole = [
+        w.key
+        for w in graph.weights
+        if w.key in weights and w.trainable and np.asarray(weights[w.key]).dtype.kind in "biu"
+    ]
+    if whole:
+        yield f"integers where floats belong {_listed(whole)}"
 
 
 def _listed(names: list[str]) -> str:

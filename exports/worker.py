@@ -38,6 +38,7 @@ ENVIRONMENT = {
 TIMEOUT_S = 1800.0
 TAIL_LINES = 12
 REASON_WIDTH = 300
+PARSER_TRIPPED = "SystemError: AST constructor recursion depth mismatch"
 
 
 class WorkerError(Exception):
@@ -58,7 +59,10 @@ class UnavailableError(Exception):
 
 
 def call(job: str, *, timeout: float = TIMEOUT_S, **arguments: Any) -> dict[str, Any]:
-    """Run a job in a new process and return its result.
+    """Run a job in a new process and return its result; again if Python's own parser tripped.
+
+    CPython's issue 106905: where threads interleave, as TensorFlow's do, parsing any Python text
+    may raise a SystemError that has nothing to do with it.
 
     `job` is a name in `JOBS`, or `module:function` for a runtime from outside.
 
@@ -66,6 +70,15 @@ def call(job: str, *, timeout: float = TIMEOUT_S, **arguments: Any) -> dict[str,
         WorkerError: the job raised, was killed, or took longer than `timeout` seconds.
         UnavailableError: the job raised it.
     """
+    try:
+        return _call(job, timeout, arguments)
+    except WorkerError as error:
+        if PARSER_TRIPPED not in error.reason:
+            raise
+        return _call(job, timeout, arguments)
+
+
+def _call(job: str, timeout: float, arguments: dict[str, Any]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="netspec-") as folder:
         path = Path(folder, "job.json")
         path.write_text(json.dumps({"job": JOBS.get(job, job), "arguments": arguments}))

@@ -124,7 +124,12 @@ def build(
     writer = source_backend(backend)
     graph = load(spec, inputs=inputs, **params)
     tensors = weights_for(graph, seed, weights)
-    module = execute(writer.source(graph), f"{graph.name}_{backend}")
+    text = writer.source(graph)
+    try:
+        module = execute(text, f"{graph.name}_{backend}")
+    except ModuleNotFoundError as error:
+        extra = f"pip install 'netspec-compiler[{backend}]'"
+        raise ModuleNotFoundError(f"{error}: {extra}", name=error.name) from None
     model = module.build_model()
     with tempfile.TemporaryDirectory(prefix="netspec-") as folder:
         path = str(Path(folder, "weights.safetensors"))
@@ -134,10 +139,22 @@ def build(
 
 
 def save_weights(tensors: Weights, path: str) -> None:
-    """Write tensors as a safetensors file."""
+    """Write tensors as a safetensors file.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
-    save_file(tensors, path)
+    try:
+        save_file(tensors, path)
+    except SafetensorError as error:
+        raise OSError(f"{path} cannot be written: {error}") from None
+    # safetensors makes files that only their owner can read, whatever the umask.
+    mask = os.umask(0)
+    os.umask(mask)
+    os.chmod(path, 0o666 & ~mask)
 
 
 def execute(text: str, name: str) -> ModuleType:

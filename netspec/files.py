@@ -9,7 +9,7 @@ from pathlib import Path
 from netspec.diagnostics import Findings, Note, SourceText, Span
 from netspec.explain import suggestion, validate
 from netspec.ops import Op
-from netspec.parse import KEYWORDS, Parser
+from netspec.parse import KEYWORDS, NAME, NAME_LIMIT, Parser
 from netspec.reader import Mapping, Scalar, Sequence, YamlNode, read
 from netspec.syntax import Block, Library, Model
 
@@ -67,6 +67,10 @@ class _Loader:
             return Library(doc, blocks, root.span)
         if not isinstance(name, Scalar):
             return None
+        if not (NAME.fullmatch(name.text) and len(name.text) <= NAME_LIMIT):
+            # The name becomes the names of files, classes and models.
+            message = "a model's name has at most 100 letters, digits, _ and -"
+            self.findings.error("bad-name", message, name.span)
         return Model(
             name.text,
             doc,

@@ -56,7 +56,9 @@ def find(spec: str | os.PathLike[str]) -> Found:
         UsageError: there is none.
     """
     text = os.fspath(spec)
-    path, _, variant = text.partition("::")
+    path, chosen, variant = text.partition("::")
+    if chosen and not variant:
+        raise UsageError(f"no variant is named after `::` in {text!r}")
     if os.path.isfile(path):
         return Found(Path(path), path, variant or None)
     if variant or os.sep in path or path.endswith((".yaml", ".yml")):

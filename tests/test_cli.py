@@ -438,3 +438,31 @@ def test_the_version(capsys: Capture) -> None:
         main(["--version"])
     assert done.value.code == 0
     assert capsys.readouterr().out == f"netspec {netspec.__version__}\n"
+
+
+def test_check_of_a_file_with_variants_checks_its_defaults_too(tmp_path: Path) -> None:
+    spec = tmp_path / "net.yaml"
+    spec.write_text(
+        "netspec: 1\nname: net\nparams: {k: 99}\nvariants: {small: {k: 3}}\n"
+        "inputs: {x: [3, 8, 8]}\nbody: [{conv: {out: 2, kernel: =k}}]\n"
+    )
+    assert main(["check", str(spec)]) == 1
+    assert main(["check", f"{spec}::small"]) == 0
+    assert main(["check", f"{spec}::"]) == 2
+
+
+def test_a_weight_file_is_as_readable_as_the_source(tmp_path: Path) -> None:
+    assert main(["build", "lenet5", "--backend", "torch", "-o", str(tmp_path)]) == 0
+    modes = {path.name: path.stat().st_mode for path in tmp_path.iterdir()}
+    assert modes["lenet5.safetensors"] == modes["lenet5_torch.py"]
+
+
+def test_weights_of_integers_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = {w.key: np.zeros(w.shape, np.int32) for w in netspec.load("lenet5").weights}
+    save_file(weights, tmp_path / "int.safetensors")
+    options = ["--weights", str(tmp_path / "int.safetensors"), "-o", str(tmp_path / "new")]
+    assert main(["build", "lenet5", "--backend", "onnx", *options]) == 1
+    assert "integers where floats belong" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()

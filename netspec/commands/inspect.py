@@ -61,10 +61,12 @@ def schema(args: argparse.Namespace) -> int:
 
 
 def _models(found: Found) -> Iterator[Found]:
-    """A file that has variants stands for all of them."""
+    """A file that has variants stands for all of them, and for its defaults if it has them all."""
     model = None if found.variant else load_model(found, Findings())
     if model is None or not model.variants:
         yield found
         return
+    if all(param.default is not None for param in model.params):
+        yield found
     for variant in model.variants:
         yield Found(found.path, found.shown, variant.name)

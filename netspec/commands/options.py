@@ -97,7 +97,8 @@ def weights(graph: Graph, args: argparse.Namespace) -> dict[str, NDArray[np.gene
     except ValueError as error:
         raise CommandError(str(error)) from None
     except (SafetensorError, WorkerError) as error:
-        raise CommandError(f"{args.weights} cannot be read: {error}") from None
+        reason = getattr(error, "reason", str(error)).splitlines()[0]
+        raise CommandError(f"{args.weights} cannot be read: {reason}") from None
 
 
 def _fitting(graph: Graph, path: str) -> dict[str, NDArray[np.generic]]:
