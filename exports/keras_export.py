@@ -55,7 +55,7 @@ def _convert(function: Any, signature: list[tf.TensorSpec]) -> Any:
         os.environ["TF2ONNX_CATCH_ERRORS"] = "FALSE"
         try:
             return _converted(function, signature)
-        except Exception:
+        except Exception:  # an optimizer raises what it will
             os.environ["TF2ONNX_CATCH_ERRORS"] = "TRUE"
             return _converted(function, signature)
     finally:

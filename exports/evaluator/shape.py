@@ -168,7 +168,7 @@ def pad(
     grow = [(max(b, 0), max(a, 0)) for b, a in margins]
     if mode == "constant":
         return np.pad(x[crop], grow, constant_values=x.dtype.type(0) if value is None else value)
-    return np.pad(x[crop], grow, mode=mode)  # type: ignore[call-overload]
+    return np.pad(x[crop], grow, mode=mode)  # type: ignore[call-overload] # a mode by name
 
 
 @operator("DepthToSpace")
