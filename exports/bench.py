@@ -24,7 +24,8 @@ from netspec.exports.worker import UnavailableError, WorkerError, call, one_line
 from netspec.graph import Graph
 
 WORKERS = 2
-LARGE = 2**24  # weights, above which exports are made one at a time and Keras's in float32
+LARGE = 2**24  # weights, above which exports are made one at a time
+HUGE = 2**26  # weights, above which a float64 Keras export would take 12 GiB of memory and more
 
 Array = NDArray[Any]
 Progress = Callable[[str], None]
@@ -65,7 +66,7 @@ class Bench:
         save_weights(self.tensors, self._weights)
         tasks = [task for plan in plans for task in plan if isinstance(task, Task)]
         exporting = [t for t in tasks if t.is_export and not t.runtime.available()]
-        exporters = 1 if self._is_large else WORKERS
+        exporters = 1 if self._size > LARGE else WORKERS
         with ThreadPoolExecutor(exporters) as first, ThreadPoolExecutor(WORKERS) as then:
             exports = {
                 key: first.submit(self._export, *key)
@@ -148,17 +149,17 @@ class Bench:
         return {"model": str(model), "outputs": shapes}
 
     @property
-    def _is_large(self) -> bool:
-        return sum(tensor.size for tensor in self.tensors.values()) > LARGE
+    def _size(self) -> int:
+        return sum(tensor.size for tensor in self.tensors.values())
 
     def _stored(self, task: Task) -> str:
         """The dtype of the file that an export's task runs.
 
-        tf2onnx takes some 400 bytes of memory for each float64 weight: of a large network the
-        float32 file is evaluated in float64 instead, as somebody else's finished file is.
+        TensorFlow takes some 170 bytes of memory to freeze each float64 weight: of a huge network
+        the float32 file is evaluated in float64 instead, as somebody else's finished file is.
         """
         through_keras = task.is_export and task.backend == "keras"
-        return "float32" if through_keras and self._is_large else task.dtype
+        return "float32" if through_keras and self._size > HUGE else task.dtype
 
     def _export(self, backend: str, dtype: str) -> Path:
         how = f"exporting through {backend}" if backend != "onnx" else "writing ONNX directly"

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import keras
 import tensorflow as tf
 import tf2onnx
+from tf2onnx.optimizer.optimizer_base import GraphOptimizerBase
 
 from netspec.exports.keras_jobs import call, load
 from netspec.exports.model_source import by_name
 from netspec.exports.onnx_file import OPSET, Interface, finish
+
+CATCH_ERRORS = "TF2ONNX_CATCH_ERRORS"
 
 
 def export(source: str, weights: str, path: str, interface: dict[str, Any]) -> dict[str, Any]:
@@ -50,16 +55,39 @@ def _convert(function: Any, signature: list[tf.TensorSpec]) -> Any:
     # that no runtime knows. Traced eagerly they are part of the graph.
     tf.config.run_functions_eagerly(True)
     try:
-        # To pass over an optimizer that fails, tf2onnx copies the whole network before each one,
-        # which doubles the memory: only if one does fail.
-        os.environ["TF2ONNX_CATCH_ERRORS"] = "FALSE"
         try:
-            return _converted(function, signature)
-        except Exception:  # an optimizer raises what it will
-            os.environ["TF2ONNX_CATCH_ERRORS"] = "TRUE"
+            with _optimizing_in_place():
+                return _converted(function, signature)
+        except Exception:  # an optimizer raises what it will; then tf2onnx's own way passes it over
             return _converted(function, signature)
     finally:
         tf.config.run_functions_eagerly(False)
+
+
+@contextmanager
+def _optimizing_in_place() -> Iterator[None]:
+    """Keep tf2onnx from copying all weights once for each of its 36 runs of an optimizer.
+
+    Each run ends by writing the network's nodes into protobufs that never give memory back, which
+    is needed once, at the end; and it begins with a copy to return to if the optimizer fails.
+    """
+    copying, catching = GraphOptimizerBase.optimize, os.environ.get(CATCH_ERRORS)
+    GraphOptimizerBase.optimize = _optimize
+    os.environ[CATCH_ERRORS] = "FALSE"
+    try:
+        yield
+    finally:
+        GraphOptimizerBase.optimize = copying
+        os.environ.pop(CATCH_ERRORS)
+        if catching is not None:
+            os.environ[CATCH_ERRORS] = catching
+
+
+def _optimize(optimizer: Any, graph: Any, iteration: int) -> Any:
+    optimizer.opt_iteration = iteration
+    graph = optimizer._optimize(graph)
+    graph.delete_unused_nodes(graph.outputs)
+    return graph
 
 
 def _converted(function: Any, signature: list[tf.TensorSpec]) -> Any:
