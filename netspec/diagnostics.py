@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import field, replace
 
 from netspec.record import record, value_record
 
@@ -50,7 +49,7 @@ class SourceText:
 
     name: str
     text: str
-    lines: tuple[str, ...] = field(repr=False)
+    lines: tuple[str, ...]
 
     @staticmethod
     def of(name: str, text: str) -> SourceText:
@@ -149,7 +148,9 @@ class Findings:
         # Copies of a block repeat a mistake with other provenance: one report is enough.
         place = found.span and (found.span.source.name, found.span.line, found.span.column)
         if len(found.message) > MESSAGE_LIMIT:
-            found = replace(found, message=found.message[: MESSAGE_LIMIT - 3] + "...")
+            message = found.message[: MESSAGE_LIMIT - 3] + "..."
+            rest = (found.span, found.hint, found.notes, found.severity)
+            found = Diagnostic(found.code, message, *rest)
         key = (found.code, found.message, place)
         full = len(self.diagnostics) >= FINDINGS_LIMIT
         if full and (found.severity != "error" or self.failed):

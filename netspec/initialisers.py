@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from typing import Any
 
@@ -210,6 +209,8 @@ def _require_sense(name: str, arguments: dict[str, Any]) -> None:
 
 
 def _suggestion(name: Any, known: dict[str, Any]) -> str:
+    import difflib  # only mistakes pay for it
+
     close = difflib.get_close_matches(str(name), known, n=1)
     if close:
         return f"did you mean `{close[0]}`?"

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 import struct
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from netspec.record import value_record
 from netspec.types import TensorType
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class OpError(Exception):
         self.hint = hint
 
 
-@dataclass(frozen=True, slots=True)
+@value_record
 class Attribute:
     """One attribute of an op, as authors write it and as the schema describes it.
 
@@ -76,7 +76,7 @@ def attr(
     return Attribute("", "", default, doc, min, max, choices)
 
 
-@dataclass(frozen=True, slots=True)
+@value_record
 class Param:
     """A tensor that an op owns. `name` is the last part of its checkpoint key.
 
@@ -91,7 +91,7 @@ class Param:
     dtype: str = "float32"
 
 
-@dataclass(frozen=True, slots=True)
+@value_record
 class Case:
     """One row of the op case table: input shapes without the batch, and attributes as in YAML."""
 
