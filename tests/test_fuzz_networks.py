@@ -121,8 +121,7 @@ def require_torch(module: Any, found: Case, **params: Any) -> None:
 
 def other_params(module: Any, graph: Graph, rng: random.Random) -> dict[str, tuple[str, Any]]:
     """Other values for parameters that the generated model takes, with their names there."""
-    model = next(v for v in vars(module).values() if getattr(v, "__name__", "") == _built(module))
-    takes = set(inspect.signature(model).parameters)
+    takes = set(inspect.signature(module.build_model).parameters)
     found = {}
     for name, value in graph.params.items():
         spelt = next((n for n in (identifier(name, frozenset()), f"{name}_") if n in takes), None)
@@ -130,11 +129,6 @@ def other_params(module: Any, graph: Graph, rng: random.Random) -> dict[str, tup
         if spelt is not None and changed is not None and name != "inputs":
             found[name] = (spelt, changed)
     return found
-
-
-def _built(module: Any) -> str:
-    name: str = module.build_model.__annotations__["return"]
-    return name if isinstance(name, str) else name.__name__
 
 
 def _other(value: Any, rng: random.Random) -> Any:

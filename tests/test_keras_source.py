@@ -446,7 +446,8 @@ def body(text: str, function: str) -> str:
     """A function of generated source, without its docstring."""
     for node in ast.parse(text).body:
         if isinstance(node, ast.FunctionDef) and node.name == function:
-            lines = text.splitlines()[node.body[1].lineno - 1 : node.end_lineno]
+            first = node.body[1 if ast.get_docstring(node) else 0]
+            lines = text.splitlines()[first.lineno - 1 : node.end_lineno]
             return "\n".join(line[4:] for line in lines)
     raise AssertionError(f"no function {function}")
 

@@ -266,7 +266,7 @@ TEXTS = [
     ),
     (known_site("global_avg_pool", 8, 9, 9), "nn.AdaptiveAvgPool2d(1)"),
     (known_site("adaptive_avg_pool", 8, 9, 9, size=7), "nn.AdaptiveAvgPool2d(7)"),
-    (known_site("dropout", 8, rate=0.5), "nn.Dropout(p=0.5)"),
+    (known_site("dropout", 8, rate=0.5), "nn.Dropout(0.5)"),
     (known_site("flatten", 8, 2, 2), "nn.Flatten()"),
     (known_site("pad", 3, 4, 5, padding=[[0, 1], [2, 3]]), "nn.ZeroPad2d((2, 3, 0, 1))"),
 ]
@@ -286,7 +286,7 @@ def test_a_formula_that_must_be_a_number_keeps_the_native_module() -> None:
 
     layer = lowering("conv")(Halved("conv", 2))
     assert isinstance(layer, Layer)
-    assert layer.module.startswith("nn.Conv2d(in_channels, out, kernel, stride=stride, padding=k")
+    assert layer.module.startswith("nn.Conv2d(in_channels, out, kernel, stride, padding=k")
 
 
 @pytest.mark.parametrize(

@@ -5,17 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from netspec import syntax
-from netspec.backends.keras.layer import Join, Layer, lowering
+from netspec.backends.keras.layer import Join, Layer, lowering, stock
 from netspec.backends.keras.naming import Naming, Place, branches_of, numbered, quoted
-from netspec.backends.keras.statements import For, If, Line, Only, Region, Renderer, names_in, token
+from netspec.backends.keras.statements import For, If, Line, Only, Region, Renderer, token
 from netspec.backends.keras.values import Shared, Values
+from netspec.backends.source.loop_text import loop_header
 from netspec.backends.source.names import Names
 from netspec.backends.source.plan import (
     CallWhat,
     GroupWhat,
     Item,
     JoinWhat,
+    KindWhat,
     Loop,
     OpWhat,
     Routine,
@@ -23,20 +24,20 @@ from netspec.backends.source.plan import (
     Split,
     Step,
     Unroll,
+    same_everywhere,
 )
 from netspec.backends.source.program import all_items
-from netspec.backends.source.python import literal
+from netspec.backends.source.python import names_in
+from netspec.backends.source.signature import let_lines, parameters
 from netspec.backends.source.site import OpSite
 from netspec.backends.source.text import block, docstring
+from netspec.formula import Expr, Literal, Name
 
-TYPES = {
-    "int": "int",
-    "float": "float",
-    "bool": "bool",
-    "text": "str",
-    "list": "Sequence[Any]",
-    "axes": "int | Sequence[int]",
-}
+# What lowerings answer for the activations that Keras knows by name, and for the identity.
+ACTIVATION = re.compile(
+    r"layers\.(?:Activation\((?P<name>\"\w+\"), |Identity\()name=\{name\}\)\(\{x\}\)"
+)
+LINEAR = '"linear"'
 LOCAL = frozenset({"x", "inputs", "outputs", "name", "aux", "_", "l", "O", "I"})
 
 
@@ -87,8 +88,8 @@ class FunctionWriter:
         lines = self.with_lets(renderer.lines(), f"{received}.shape[-1]")
         parts = [f"{received}: keras.KerasTensor", *self.parameters(), "*", "name: str"]
         head = f"def {self.functions(routine)}({', '.join(parts)}) -> keras.KerasTensor:"
-        doc = (routine.block.doc if routine.block else "") or f"Block `{routine.name}`."
-        return [*block([head]), *docstring(doc, 1), *block(lines, 1)]
+        doc = routine.block.doc if routine.block is not None else ""
+        return [*block([head]), *(docstring(doc, 1) if doc else []), *block(lines, 1)]
 
     def renderer(self) -> Renderer:
         for shared in self.values.closed:
@@ -98,43 +99,16 @@ class FunctionWriter:
 
     def with_lets(self, lines: list[str], channels: str) -> list[str]:
         """The lines after definitions of the lets that they mention; notes which names are used."""
-        mentioned = names_in(lines)
-        builder, visible = self.routine.builder, self.routine.visible
-        lets: list[str] = []
-        for let in reversed(self.routine.lets):
-            name = self.names.spell(let.name)
-            if name not in mentioned or let.name not in visible:
-                continue
-            expr = builder.expr(let.value, self.routine.context, visible)
-            line = f"{name} = {self.names.code(expr)}"
-            if line != f"{name} = {name}":
-                lets.insert(0, line)
-                mentioned |= names_in([line])
-        if self.names.in_channels in mentioned:
+        routine, mentioned = self.routine, names_in(lines)
+        routine.used = {n for n, spelt in self.names.known.items() if spelt in mentioned}
+        lets = let_lines(routine, self.names)
+        if self.names.in_channels in mentioned or routine.uses_input:
             lets.insert(0, f"{self.names.in_channels} = {channels}")
-        self.routine.used = {n for n, spelt in self.names.known.items() if spelt in mentioned}
         return [*lets, *lines]
 
     def parameters(self) -> list[str]:
         """The parameters that code mentions, with their types and defaults."""
-        used = self.routine.used & self.routine.visible
-        params = [p for p in self.routine.params if p.name in used]
-        is_model = self.routine.block is None
-        required = [p for p in params if p.default is None and not is_model]
-        optional = [p for p in params if p not in required]
-        texts = {p.name: f"{self.names.spell(p.name)}: {TYPES[p.type]}" for p in params}
-        return [
-            *(texts[p.name] for p in required),
-            *(f"{texts[p.name]} = {self.default(p)}" for p in optional),
-        ]
-
-    def default(self, param: syntax.ParamDecl) -> str:
-        if self.routine.block is None:  # the model's defaults are its present values
-            return literal(self.routine.context.envs[0][param.name])
-        assert param.default is not None
-        value = self.routine.builder.expr(param.default, self.routine.context, set())
-        text = self.names.code(value)
-        return f"{text}.0" if param.type == "float" and re.fullmatch(r"-?\d+", text) else text
+        return parameters(self.routine, self.names, "str")
 
     # -- the model --------------------------------------------------------------------------
 
@@ -238,6 +212,9 @@ class FunctionWriter:
             case OpWhat():
                 name = self.naming.layer(step, place, self.naming.child(step, place))
                 return self.define(self.op(step, step.what, name), label or step.what.node.op.kind)
+            case KindWhat():
+                name = self.naming.layer(step, place, self.naming.child(step, place))
+                return self.define(self.choice(step, step.what, name), label or "activation")
             case CallWhat(routine):
                 name = quoted(place.prefix + self.naming.child(step, place))
                 return self.define(self.call(step, step.what, name), label or routine.name)
@@ -252,7 +229,7 @@ class FunctionWriter:
         raise AssertionError(step.what)
 
     def op(self, step: Step, what: OpWhat, name: str) -> str:
-        site = OpSite(what, step.inner, step.read, self.names, self.routine.builder)
+        site = OpSite(what, step.inner, step.read, self.names)
         layer = lowering(site.kind)(site)
         assert isinstance(layer, Layer)
         self.helpers.update(layer.helpers)
@@ -261,16 +238,47 @@ class FunctionWriter:
         assert read is not None
         return layer.render(token(self.values.of(read)), name)
 
+    def choice(self, step: Step, what: KindWhat, name: str) -> str:
+        """An activation by the name that a parameter holds.
+
+        Raises:
+            Split: some copies name an op that is no activation of Keras's.
+        """
+        assert step.read is not None
+        kinds = {}
+        for kind, (op, context) in what.calls.items():
+            layer = lowering(kind)(OpSite(op, context, step.read, self.names))
+            assert isinstance(layer, Layer)
+            activation = ACTIVATION.fullmatch(layer.call)
+            if activation is None:
+                raise Split(step.inner, what.kinds)
+            kinds[kind] = activation["name"] or LINEAR
+        self.routine.kinds[what.param] = kinds
+        code = self.names.name(what.param)
+        layer = Layer(stock("Activation", code))
+        return layer.render(token(self.values.of(step.read)), name)
+
     def call(self, step: Step, what: CallWhat, name: str) -> str:
         """A block's call; parameters that its code does not mention are left out."""
         assert step.read is not None
         callee = what.routine
         arguments = [token(self.values.of(step.read))]
         for param in callee.params:
-            if param.name in what.args and param.name in callee.used & callee.visible:
-                code = self.names.code(what.args[param.name])
+            if param.name in what.args and param.name in callee.used:
+                value = what.args[param.name]
+                code = self.names.code(value)
+                if param.name in callee.open:
+                    code = self.kind_code(callee.kinds[param.name], value)
                 arguments.append(f"{callee.names.spell(param.name)}={code}")
         return f"{self.functions(callee)}({', '.join([*arguments, f'name={name}'])})"
+
+    def kind_code(self, kinds: dict[str, str], value: Expr) -> str:
+        """The argument for a block's parameter that holds the name of an activation."""
+        if isinstance(value, Name):
+            self.routine.kinds.setdefault(value.name, {}).update(kinds)
+            return self.names.name(value.name)
+        assert isinstance(value, Literal)
+        return kinds[str(value.value)]
 
     def join(self, step: Step, what: JoinWhat, place: Place) -> int:
         assert step.result is not None
@@ -279,7 +287,7 @@ class FunctionWriter:
             child = self.naming.fixed(child, "index")  # its number comes before its branches'
         for branch in what.branches:
             self.items(branch.items, place)
-        site = OpSite(what, step.inner, None, self.names, self.routine.builder)
+        site = OpSite(what, step.inner, None, self.names)
         made = lowering(site.kind)(site)
         assert isinstance(made, Join)
         operands = [token(self.values.of(branch.value)) for branch in what.branches]
@@ -355,39 +363,10 @@ class FunctionWriter:
         self.out = outer
         self.loops.pop()
         result = self.values.new(loop.result.label)
-        self.emit(For(self.header(loop), region, start, carried, result))
+        self.emit(
+            For(lambda names: loop_header(loop, self.names, names), region, start, carried, result)
+        )
         self.values.bind(loop.result, result)
-
-    def header(self, loop: Loop) -> Callable[[set[str]], str]:
-        """`for i in range(n):`, `for i, (a, b) in enumerate(rows):`, `_` for what is not read."""
-        index, *row_names = (self.names.spell(n) for n in (loop.index, *loop.names))
-        source = loop.times if loop.times is not None else loop.each
-        assert source is not None
-        code = self.names.code(source)
-
-        def header(mentioned: set[str]) -> str:
-            if loop.times is not None:
-                return f"for {index if index in mentioned else '_'} in range({code}):"
-            row = ", ".join(n if n in mentioned else "_" for n in row_names)
-            if loop.unpack:
-                row = f"{row}," if len(row_names) == 1 else row
-            if index not in mentioned:
-                return f"for {row} in {code}:"
-            return f"for {index}, {f'({row})' if loop.unpack else row} in enumerate({code}):"
-
-        return header
-
-
-def same_everywhere(step: Step) -> None:
-    """Refuse a step that only some copies have.
-
-    Raises:
-        Split: it is such a step.
-    """
-    if step.condition is not None:
-        outer = step.inner.outer
-        assert outer is not None
-        raise Split(outer, [lane in step.inner.up for lane in range(len(outer.envs))])
 
 
 def _names(routine: Routine, reserved: frozenset[str]) -> Names:

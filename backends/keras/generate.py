@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import re
+from collections.abc import Sequence
 
 from netspec.backends.keras.functions import FunctionWriter
 from netspec.backends.keras.layer import lowering
@@ -92,7 +93,7 @@ def _emit(program: Program) -> str:
     imports = import_block(wanted)
     if heads:
         imports += f"\n\n{_constant('TRAINING_ONLY', heads)}"
-    parts = [header(program.graph, "Keras"), imports]
+    parts = [header(program.graph, "Keras", channels_last), imports]
     return "\n\n".join(parts) + f"\n\n\n{snippets}\n\n\n{text}\n"
 
 
@@ -108,6 +109,10 @@ def _function_names(program: Program) -> dict[int, str]:
             name, number = f"{wanted}_{number}", number + 1
         names[id(routine)] = name
     return names
+
+
+def channels_last(shape: Sequence[int]) -> tuple[int, ...]:
+    return (*shape[1:], shape[0])
 
 
 def _title(graph: Graph) -> str:

@@ -6,12 +6,13 @@ variable of its own. So `x` is free wherever a value is defined, through branche
 
 from __future__ import annotations
 
-import ast
 import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeAlias
+
+from netspec.backends.source.python import names_in
 
 RUNNING = "x"
 _TOKEN = re.compile("\0(\\d+)\0")
@@ -84,8 +85,9 @@ class Renderer:
         self.labels = labels
         self.new = new
         self.names: dict[int, str] = {}
-        self.uses: Counter[int] = Counter()
-        self._count(region)
+        self.uses = Counter(_reads(region))
+        self._merge(region)
+        self.uses = Counter(_reads(region))
 
     def lines(self) -> list[str]:
         """The function's body."""
@@ -98,21 +100,32 @@ class Renderer:
 
     # -- uses -------------------------------------------------------------------------------
 
-    def _count(self, region: Region) -> None:
-        if region.result is not None:
-            self.uses[region.result] += 1
+    def _merge(self, region: Region) -> None:
+        """Make one of two conditional statements that follow each other on one condition."""
+        kept: list[Statement] = []
         for statement in region.statements:
-            match statement:
-                case Line(text):
-                    self.uses.update(int(value) for value in _TOKEN.findall(text))
-                case If(_, body, _, otherwise):
-                    self.uses[otherwise] += 1
-                    self._count(body)
-                case For(_, body, start):
-                    self.uses[start] += 1
-                    self._count(body)
-                case Only(_, body):
-                    self._count(body)
+            before = kept[-1] if kept else None
+            if (
+                isinstance(statement, If)
+                and isinstance(before, If)
+                and self._goes_on(before, statement)
+            ):
+                assert before.body.result is not None
+                _replace(statement.body, before.result, before.body.result)
+                before.body.statements += statement.body.statements
+                before.body.result, before.result = statement.body.result, statement.result
+            else:
+                kept.append(statement)
+        region.statements = kept
+        for statement in kept:
+            if not isinstance(statement, Line):
+                self._merge(statement.body)
+
+    def _goes_on(self, before: If, after: If) -> bool:
+        """Whether the second has the first one's condition, and what the first one made alone."""
+        reads = [after.otherwise, *_reads(after.body)]
+        same = before.condition == after.condition and before.result == after.otherwise
+        return same and reads.count(before.result) == self.uses[before.result]
 
     def _enters(self, region: Region, value: int, after: int = -1) -> bool:
         """Whether what follows a place in a region reads the value at once, and nothing later."""
@@ -185,10 +198,34 @@ class Renderer:
         return [*lines, header, *_indented(body or ["pass"])]
 
 
-def names_in(lines: list[str]) -> set[str]:
-    """The names that statements of a function mention."""
-    tree = ast.parse("\n".join(["def f():", *_indented(lines), "    return"]))
-    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+def _reads(region: Region) -> list[int]:
+    """The values that a region reads, as often as it does."""
+    reads = [] if region.result is None else [region.result]
+    for statement in region.statements:
+        match statement:
+            case Line(text):
+                reads += map(int, _TOKEN.findall(text))
+                continue
+            case If(otherwise=before) | For(start=before):
+                reads.append(before)
+        reads += _reads(statement.body)
+    return reads
+
+
+def _replace(region: Region, value: int, by: int) -> None:
+    """Read `by` instead of `value`."""
+    if region.result == value:
+        region.result = by
+    for statement in region.statements:
+        match statement:
+            case Line():
+                statement.text = statement.text.replace(token(value), token(by))
+                continue
+            case If() if statement.otherwise == value:
+                statement.otherwise = by
+            case For() if statement.start == value:
+                statement.start = by
+        _replace(statement.body, value, by)
 
 
 def _next(region: Region, after: int) -> Statement | None:

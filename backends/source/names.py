@@ -18,7 +18,8 @@ class Names:
 
     def __init__(self, routine: Routine, taken: frozenset[str], in_channels: str) -> None:
         self.routine = routine
-        self.taken = set(taken | _BUILTINS | {in_channels, "channels"})
+        # `super()` needs the name `__class__` as it is.
+        self.taken = set(taken | _BUILTINS | {in_channels, "channels", "__class__"})
         self.in_channels = in_channels
         self.known: dict[str, str] = {}
         for own in (*(p.name for p in routine.params), *(let.name for let in routine.lets)):

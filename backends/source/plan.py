@@ -136,6 +136,20 @@ class OpWhat:
 
 
 @dataclass(slots=True, eq=False)
+class KindWhat:
+    """A call of the op that a parameter names, where copies name different ones.
+
+    `calls` has an op for each kind, with the context of the copies that name it; `kinds` says
+    which, per lane. Code takes what makes the op as an argument; where it cannot, it raises
+    `Split` with the kinds.
+    """
+
+    param: str
+    calls: dict[str, tuple[OpWhat, Context]]
+    kinds: list[str]
+
+
+@dataclass(slots=True, eq=False)
 class CallWhat:
     """A block applied: the routine, and expressions for the parameters that the spec sets."""
 
@@ -173,7 +187,7 @@ class ShareWhat:
     paths: list[str]  # of the new application, per lane
 
 
-What: TypeAlias = OpWhat | CallWhat | GroupWhat | JoinWhat | ShareWhat
+What: TypeAlias = OpWhat | KindWhat | CallWhat | GroupWhat | JoinWhat | ShareWhat
 
 
 @dataclass(slots=True, eq=False)
@@ -248,7 +262,11 @@ class Routine:
     received: list[TensorType] = field(default_factory=list)
     shared: set[int] = field(default_factory=set)  # ids of steps that `share` applies again
     referenced: set[int] = field(default_factory=set)  # serials of values that are read by name
-    builder: Any = None
+    open: set[str] = field(
+        default_factory=set
+    )  # parameters that name an op, in other copies another
+    kinds: dict[str, dict[str, str]] = field(default_factory=dict)  # code by open parameter and op
+    formulas: Any = None
     names: Any = None  # set by the backend that writes it
     doc: str = ""
     model_named: bool = True
@@ -257,3 +275,15 @@ class Routine:
     def uses_input(self) -> bool:
         """Whether code mentions the channels of what the block receives."""
         return IN_CHANNELS in self.used
+
+
+def same_everywhere(step: Step) -> None:
+    """Refuse a step that only some lanes have, where code cannot leave it out.
+
+    Raises:
+        Split: it is such a step.
+    """
+    if step.condition is not None:
+        outer = step.inner.outer
+        assert outer is not None
+        raise Split(outer, [lane in step.inner.up for lane in range(len(outer.envs))])

@@ -172,7 +172,7 @@ class _Planner:
             self.routine_of,
             self.inference,
         )
-        routine.builder = made
+        routine.formulas = made.formulas
         return made
 
     def model(self) -> Routine:
@@ -180,6 +180,10 @@ class _Planner:
         model = run.model
         context = Context([run.env])
         visible = _visible(model.params, model.lets) - self.decisions.frozen
+        for let in model.lets:  # a number that no parameter can change any more needs no name
+            names = _names(let.value)
+            if names and not names & visible and not isinstance(run.env[let.name], list):
+                visible.discard(let.name)
         routine = _routine(model.name, None, model.params, model.lets, context, visible)
         routine.received = [run.inputs[0][1]]
         builder = self.builder(routine, ())
@@ -193,7 +197,7 @@ class _Planner:
         )
         # Defaults of ops and shapes of inputs stand in the source as they are now.
         for fixed in (*(a.value for d in model.defaults for a in d.args), *_sizes(model)):
-            builder.freeze(fixed)
+            builder.formulas.freeze(fixed)
         self.outputs(routine, builder, run)
         self.reads[()] = builder.reads
         return routine
@@ -202,14 +206,14 @@ class _Planner:
         declared = {output.name: output for output in run.model.outputs}
         for output in self.graph.outputs:
             if output.name in declared:
-                builder.freeze(declared[output.name].when)
+                builder.formulas.freeze(declared[output.name].when)
                 ref = declared[output.name].ref
                 value = builder.lookup(ref, routine.context, routine.scope)
             else:
                 value = builder.read(routine.result)
             routine.outputs.append((output.name, value, output.training))
         for out in run.model.outputs:
-            builder.freeze(out.when)
+            builder.formulas.freeze(out.when)
 
 
 def _sizes(model: syntax.Model) -> list[syntax.Value]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import keyword
 import re
 from collections.abc import Callable
@@ -79,6 +80,12 @@ def code(expr: Expr, name: Callable[[str], str], shape: Callable[[str], str]) ->
 def atom(expr: Expr, name: Callable[[str], str], shape: Callable[[str], str]) -> str:
     """The same, in parentheses where it is not one term."""
     return _Printer(name, shape).at(expr, ATOM)
+
+
+def names_in(lines: list[str]) -> set[str]:
+    """The names that statements of a function mention."""
+    tree = ast.parse("\n".join(["def f():", *(f"    {line}" for line in lines), "    return"]))
+    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
 
 
 class _Printer:

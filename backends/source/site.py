@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from netspec import syntax
-from netspec.backends.source.builder import Builder
+from netspec.backends.source.formulas import Formulas
 from netspec.backends.source.names import Names
 from netspec.backends.source.plan import Context, JoinWhat, OpWhat, Split, Val
 from netspec.backends.source.python import literal
@@ -24,16 +24,15 @@ class OpSite:
         context: Context,
         read: Val | None,
         names: Names,
-        builder: Builder,
     ) -> None:
         self.nodes: list[Node] = what.nodes
         self.args: dict[str, syntax.Value] = what.args if isinstance(what, OpWhat) else {}
         self.context = context
         self.value = read
         self.names = names
-        self.builder = builder
+        self.formulas: Formulas = names.routine.formulas
         self.kind = what.node.op.kind
-        self.scope = builder.routine.visible | builder.loop_names(context)
+        self.scope = names.routine.visible | self.formulas.loop_names(context)
 
     @property
     def rank(self) -> int:
@@ -50,7 +49,7 @@ class OpSite:
     @property
     def channels(self) -> str:
         assert self.value is not None
-        return self.names.code(self.builder.channels(self.value, self.context))
+        return self.names.code(self.formulas.channels(self.value, self.context))
 
     def code(self, attribute: str) -> str:
         expr = self._open(attribute)
@@ -92,7 +91,7 @@ class OpSite:
             return self._open(default[1:]) if same else None
         if value is None or isinstance(value, syntax.MapValue):
             return None
-        expr = self.builder.expr(value, self.context, self.scope)
+        expr = self.formulas.expr(value, self.context, self.scope)
         return expr if free(expr) else None
 
     def _agreed(self, attribute: str) -> Any:
@@ -100,7 +99,7 @@ class OpSite:
         if not self.context.all_equal(values):
             raise Split(self.context, [repr(v) for v in values])
         if isinstance(self.args.get(attribute), syntax.MapValue):
-            self.builder.freeze(self.args[attribute])
+            self.formulas.freeze(self.args[attribute])
         return values[0]
 
     def _shrunk(self, attribute: str, value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable
 
@@ -21,8 +22,11 @@ def wrap(line: str) -> list[str]:
     margin = " " * (len(line) - len(line.lstrip()))
     choice = _choice(line)
     if choice is not None:
-        target, parts = choice
-        middle = [out for part in parts for out in wrap(f"{margin}    {part}")]
+        target, rest = choice
+        body = f"{margin}    {rest}"
+        if len(body) <= WIDTH:
+            return [f"{margin}{target}(", body, f"{margin})"]
+        middle = [out for part in _alternatives(rest) for out in wrap(f"{margin}    {part}")]
         return [f"{margin}{target}(", *middle, f"{margin})"]
     pairs = _top_pairs(line)
     if not pairs:
@@ -32,28 +36,51 @@ def wrap(line: str) -> list[str]:
     inside = line[start + 1 : end].strip()
     if not inside:
         return [line]
+    before = next((p for p in pairs if p[1] == start - 1 > p[0] + 1 and line[p[0]] == "("), None)
+    if before is not None and line[start] == "(" and inside.isidentifier():
+        # `make(...)(x)` is broken where it makes; the last comma keeps formatters from `x` alone.
+        start, end = before
+        parts = split_top(line[start + 1 : end])
+        middle = [out for part in parts for out in wrap(f"{margin}    {part},")]
+        return [line[: start + 1].rstrip(), *middle, margin + line[end:]]
     body = f"{margin}    {inside}"
     parts = split_top(inside)
-    if len(body) <= WIDTH and not inside.endswith(","):
+    is_display = not re.search(r"[\w)\]]$", line[:start])
+    if len(parts) == 1 and not inside.endswith(","):
+        clauses = _clauses(inside) if line[start] == "[" and is_display else [inside]
+        middle = [out for clause in clauses for out in wrap(f"{margin}    {clause}")]
+    elif len(body) <= WIDTH and not is_display and not inside.endswith(","):
         middle = [body]
-    elif len(parts) == 1 and not inside.endswith(","):
-        middle = wrap(body)
     else:
         middle = [out for part in parts for out in wrap(f"{margin}    {part},")]
     return [line[: start + 1].rstrip(), *middle, margin + line[end:]]
 
 
-def _choice(line: str) -> tuple[str, list[str]] | None:
-    """A long `target = a if c else b` as its target and three lines, which stand in parentheses."""
+def _choice(line: str) -> tuple[str, str] | None:
+    """A long `target = a if c else b` as its target and the rest, which stands in parentheses."""
     match = re.match(r"\s*((?:[\w.]+ = |return ))", line)
     if match is None or line.rstrip().endswith(":"):
         return None
     rest = line[match.end() :].rstrip()
-    words = {word: at for word in (" if ", " else ") for at in [_top_word(rest, word)] if at >= 0}
-    if len(words) < 2:
-        return None
-    first, second = words[" if "], words[" else "]
-    return match[1], [rest[:first], rest[first + 1 : second], rest[second + 1 :]]
+    return (match[1], rest) if _top_word(rest, " if ") >= 0 <= _top_word(rest, " else ") else None
+
+
+def _alternatives(text: str) -> list[str]:
+    """`a if c else b` as three lines, and more where `b` is of this form."""
+    lines = []
+    for word in itertools.cycle((" if ", " else ")):
+        at = _top_word(text, word)
+        if at < 0:
+            break
+        lines.append(text[:at])
+        text = text[at + 1 :]
+    return [*lines, text]
+
+
+def _clauses(text: str) -> list[str]:
+    """A comprehension's element and what follows from each `for` on; other text is one clause."""
+    at = _top_word(text, " for ")
+    return [text] if at < 0 else [text[:at], *_clauses(text[at + 1 :])]
 
 
 def _top_word(text: str, word: str) -> int:
@@ -150,5 +177,7 @@ def _filled(text: str, width: int) -> list[str]:
 
 
 def camel(name: str) -> str:
-    """`conv_norm_act` as `ConvNormAct`."""
-    return "".join(part[:1].upper() + part[1:] for part in re.split(r"[_-]+", name) if part)
+    """`conv_norm_act` as `ConvNormAct`; digits stay apart, as in `Squeezenet1_1`."""
+    apart = re.sub(r"(?<=\d)[_-]+(?=\d)", " ", name)
+    parts = re.split(r"[_-]+", apart)
+    return "".join(part[:1].upper() + part[1:] for part in parts).replace(" ", "_")

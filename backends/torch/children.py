@@ -49,8 +49,7 @@ class Owner:
         Raises:
             NotLowered: torch's modules have an attribute of this name that they set themselves.
         """
-        if name == "training":
-            raise NotLowered("a child named training", "torch")
+        _refuse(name)
         if is_taken(name):
             return f'{self.path}._modules["{name}"] = {module}'
         if self.container:
@@ -68,7 +67,12 @@ class Owner:
         return f"{self.path}.{name}" if is_plain(name) else f'getattr({self.path}, "{name}")'
 
     def set_parameter(self, name: str, tensor: str) -> str:
-        """The statement that registers a parameter."""
+        """The statement that registers a parameter.
+
+        Raises:
+            NotLowered: as for `set`.
+        """
+        _refuse(name)
         if is_taken(name):
             return f'{self.path}._parameters["{name}"] = {tensor}'
         if self.container or not is_plain(name):
@@ -79,6 +83,11 @@ class Owner:
         if is_taken(name):
             return f'{self.path}._parameters["{name}"]'
         return f"{self.path}.{name}" if is_plain(name) else f'getattr({self.path}, "{name}")'
+
+
+def _refuse(name: str) -> None:
+    if name == "training":
+        raise NotLowered("a child named training", "torch")
 
 
 def child_names(routine: Routine) -> set[str]:

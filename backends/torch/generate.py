@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import keyword
+
 from netspec.backends.source.header import header
 from netspec.backends.source.imports import MAKE_DIVISIBLE, import_block, needed_imports
 from netspec.backends.source.plan import Routine, Val
@@ -9,15 +11,15 @@ from netspec.backends.source.program import Program, planned
 from netspec.backends.source.python import identifier
 from netspec.backends.source.text import block, camel, docstring
 from netspec.backends.torch.classes import ClassWriter
-from netspec.backends.torch.initialisation import sweep
+from netspec.backends.torch.initialisation import Sweep
 from netspec.backends.torch.layer import lowering
 from netspec.backends.torch.snippet_text import snippet_names, snippet_text
 from netspec.graph import Graph
 
 RESERVED = frozenset(
     """
-    Any F NamedTuple OrderedDict Sequence build_model initialize load_file load_weights
-    make_divisible math nn self torch
+    Any Callable F NamedTuple OrderedDict Sequence build_model load_file load_weights make_divisible
+    math nn partial self torch
     """.split()
 )
 
@@ -39,32 +41,18 @@ def _emit(program: Program) -> str:
     class_names = _class_names(program)
     helpers: set[str] = set()
     classes: list[list[str]] = []
-    exceptional: list[str] = []
-    common: list[str] = []
-
-    def sweeps(writer: ClassWriter) -> bool:
-        """Whether initial values are swept; asked when the model, the last class, is written."""
-        own = [*exceptional, *([name] if writer.has_exceptions else [])]
-        common.extend(sweep(program, own))
-        return bool(common)
-
+    sweep = Sweep(program.graph)
+    reserved = RESERVED | frozenset(snippet_names()) | frozenset(class_names.values())
     name = class_names[id(program.model)]
     for routine in program.routines:
         routine.used.clear()
         _describe(routine, program)
         reads = program.reads[id(routine)]
-        reserved = RESERVED | frozenset(snippet_names()) | frozenset(class_names.values())
-        writer = ClassWriter(
-            routine, reads, lambda r: class_names[id(r)], helpers, reserved, sweeps
-        )
+        writer = ClassWriter(routine, reads, lambda r: class_names[id(r)], helpers, reserved, sweep)
         classes.append(writer.write())
-        if writer.has_exceptions:
-            exceptional.append(class_names[id(routine)])
-    if common:
-        classes.append(block(common))
     body = "\n\n\n".join("\n".join(lines) for lines in classes)
     outputs = _outputs(program, name)
-    rest = [*_build_model(name), "", "", *_load_weights(), "", "", *_main(program)]
+    rest = [f"build_model = {name}", "", "", *_load_weights(), "", "", *_main(program)]
     text = "\n\n\n".join(part for part in (outputs, body, "\n".join(rest)) if part)
     snippet_imports, snippets = snippet_text(helpers)
     if "make_divisible(" in text:
@@ -77,10 +65,7 @@ def _emit(program: Program) -> str:
 def _describe(routine: Routine, program: Program) -> None:
     model = program.graph.trace.model
     routine.model_named = model.body.named
-    if routine.block is None:
-        routine.doc = model.doc or f"{program.graph.name} as {model.name} describes it."
-    else:
-        routine.doc = routine.block.doc
+    routine.doc = model.doc if routine.block is None else routine.block.doc
 
 
 def _class_names(program: Program) -> dict[int, str]:
@@ -91,6 +76,8 @@ def _class_names(program: Program) -> dict[int, str]:
         wanted = camel(routine.name)
         if not wanted.isidentifier():
             wanted = f"Net{wanted}"
+        if keyword.iskeyword(wanted):
+            wanted += "_"
         name, number = wanted, 2
         if name in taken and routine.block is None:
             name = f"{wanted}Model"
@@ -131,6 +118,8 @@ def _fields(outputs: list[tuple[str, Val, bool]]) -> list[str]:
 def _imports(text: str, snippet_imports: frozenset[str]) -> str:
     candidates = {
         "import math": "math.",
+        "from functools import partial": "partial(",
+        "from collections.abc import Callable": "Callable[",
         "from collections import OrderedDict": "OrderedDict(",
         "from collections.abc import Sequence": "Sequence[",
         "from typing import Any": "Any",
@@ -139,14 +128,6 @@ def _imports(text: str, snippet_imports: frozenset[str]) -> str:
     }
     always = {"import torch", "from torch import nn", "from safetensors.torch import load_file"}
     return import_block(always | snippet_imports | needed_imports(text, candidates))
-
-
-def _build_model(name: str) -> list[str]:
-    return [
-        f"def build_model(**params: Any) -> {name}:",
-        *docstring("The network with freshly initialised weights.", 1),
-        f"    return {name}(**params)",
-    ]
 
 
 def _load_weights() -> list[str]:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from netspec import syntax
-from netspec.backends.source.builder import raw_expr
+from netspec.backends.source.formulas import raw_expr
 from netspec.backends.source.names import Names
 from netspec.backends.source.plan import OpWhat, Routine, Split, Step
-from netspec.backends.source.program import Program
 from netspec.backends.source.python import code
-from netspec.backends.torch.children import child_names, is_taken
+from netspec.backends.torch.children import child_names, is_plain, is_taken
 from netspec.backends.torch.initialise import init_code, is_torch_default
 from netspec.formula import free
+from netspec.graph import Graph
 from netspec.initialisers import INITIALISERS, canonical
 from netspec.ops.base import Op
 
@@ -27,34 +28,142 @@ MODULES = {
 }
 
 
+TYPED = {
+    ("conv", "weight"),
+    ("conv_transpose", "weight"),
+    ("linear", "weight"),
+    ("linear", "bias"),
+    ("batch_norm", "weight"),
+    ("batch_norm", "bias"),
+    ("layer_norm", "weight"),
+    ("layer_norm", "bias"),
+    ("prelu", "weight"),
+}
+"""Parameters by op kind whose attributes are tensors to type checkers, and not perhaps None."""
+
+
+class Sweep:
+    """The initial values that the model gives to all modules of a kind: what `defaults` ask for.
+
+    `own` collects classes with a method `initialize` for what begins otherwise.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.own: list[str] = []
+        self.settings: dict[str, list[_Setting]] = {}  # by op kind
+        self.modules: dict[str, list[str]] = {}
+        for kind, module in MODULES.items():
+            nodes = [node for node in graph.nodes if node.op.kind == kind]
+            ranks = sorted({max(n.input_types[0].rank, 1) for n in nodes})
+            self.modules[kind] = [
+                *dict.fromkeys(f"nn.{module.format(rank=rank)}" for rank in ranks)
+            ]
+            defaults = graph.trace.defaults.get(kind, {})
+            self.settings[kind] = _settings(kind, [n.op for n in nodes], defaults) if nodes else []
+
+    def reaches(self, kind: str, parameter: str) -> bool:
+        """Whether the sweep sets a parameter of an op kind."""
+        return any(setting.parameter == parameter for setting in self.settings.get(kind, ()))
+
+    def lines(self, local: Callable[[str], str]) -> list[str]:
+        """Statements that end the model's constructor, often none; `local` names variables."""
+        if not self.own and not any(self.settings.values()):
+            return []
+        module = local("module")
+        classes: dict[tuple[str, ...], list[str]] = {}  # by what is done to them
+        for kind, settings in self.settings.items():
+            if settings:
+                body = tuple(line for s in settings for line in s.lines(module, local))
+                classes.setdefault(body, []).extend(self.modules[kind])
+        lines = _dispatch(module, classes)
+        if self.own:
+            lines += _dispatch(module, {(f"{module}.initialize()",): self.own})
+        return lines
+
+
+@dataclass(frozen=True, slots=True)
+class _Setting:
+    """How a parameter of all modules of a kind begins; `always` if none of them lacks it."""
+
+    parameter: str
+    initialiser: str
+    arguments: dict[str, Any]
+    always: bool
+
+    def lines(self, module: str, local: Callable[[str], str]) -> list[str]:
+        tensor = f"{module}.{self.parameter}"
+        weight = None if self.parameter == "weight" else f"{module}.weight"
+        lines = init_code(self.initialiser, self.arguments, tensor, weight, local).split("\n")
+        if self.always:
+            return lines
+        return [f"if {tensor} is not None:", *(f"    {line}" for line in lines)]
+
+
+def _dispatch(module: str, classes: dict[tuple[str, ...], list[str]]) -> list[str]:
+    """A loop over all modules that treats each as its class asks for; no loop for no classes."""
+    lines = [f"for {module} in self.modules():"] if classes else []
+    for at, (body, names) in enumerate(classes.items()):
+        which = names[0] if len(names) == 1 else f"({', '.join(names)})"
+        condition, indent = f"isinstance({module}, {which})", "    "
+        if body[0].startswith("if ") and all(line.startswith(" ") for line in body[1:]):
+            condition, body, indent = f"{condition} and {body[0][3:-1]}", body[1:], ""
+        lines.append(f"    {'elif' if at else 'if'} {condition}:")
+        lines += [f"    {indent}{line}" for line in body]
+    return lines
+
+
 class Exceptions:
     """Statements for the parameters whose nodes say themselves how they begin.
 
-    They form a method `initialize`, which runs after the sweep; formulas in them read attributes
-    that the constructor saves.
+    What the sweep leaves alone is set in the constructor, `here`. The rest, `later`, forms a method
+    `initialize`, which runs after the sweep; formulas in it read attributes that the constructor
+    saves.
     """
 
-    def __init__(self, routine: Routine, names: Names) -> None:
+    def __init__(self, routine: Routine, names: Names, sweep: Sweep) -> None:
         self.routine = routine
         self.children = child_names(routine)
         self.names = names
-        self.lines: list[str] = []
+        self.sweep = sweep
+        self.here: list[str] = []
+        self.later: list[str] = []
         self.saved: dict[str, str] = {}
+        self.locals: dict[str, str] = {}
+
+    def local(self, wanted: str) -> str:
+        """The name of a variable in the constructor that statements set before they read it."""
+        if wanted not in self.locals:
+            self.locals[wanted] = self.names.new(wanted)
+        return self.locals[wanted]
+
+    def mark(self) -> tuple[int, int]:
+        """How far the statements are, for `rewind`."""
+        return len(self.here), len(self.later)
+
+    def rewind(self, mark: tuple[int, int]) -> None:
+        """Forget the statements since `mark`."""
+        del self.here[mark[0] :], self.later[mark[1] :]
 
     def add(self, step: Step, path: str) -> None:
         """Note the initialisers that an op's node sets; `path` leads to it from the class."""
         what = step.what
         assert isinstance(what, OpWhat)
-        weight = _parameter(f"{path}.weight")
+        kind = what.node.op.kind
+        weight = _parameter(f"{path}.weight", kind)
         for param in what.node.op.params(*what.node.input_types):
             attribute = "init" if not param.name else f"{param.name}_init"
             if attribute in what.args and param.trainable:
-                name, arguments = self._initialiser(step, what, attribute)
-                tensor = _parameter(f"{path}.{param.name}" if param.name else path)
+                # The model's own come after the sweep as they are.
+                later = self.routine.block is not None and self.sweep.reaches(kind, param.name)
+                name, arguments = self._initialiser(step, what, attribute, later)
+                tensor = _parameter(f"{path}.{param.name}" if param.name else path, kind)
                 of = weight if param.name not in ("", "weight") else None
-                self.lines += init_code(name, arguments, tensor, of).split("\n")
+                lines = init_code(name, arguments, tensor, of, str if later else self.local)
+                (self.later if later else self.here).extend(lines.split("\n"))
 
-    def _initialiser(self, step: Step, what: OpWhat, attribute: str) -> tuple[str, dict[str, Any]]:
+    def _initialiser(
+        self, step: Step, what: OpWhat, attribute: str, later: bool
+    ) -> tuple[str, dict[str, Any]]:
         """The initialiser's name, and its arguments as numbers or, with names in them, as code."""
         values = [canonical(getattr(node.op, attribute)) for node in what.nodes]
         kinds = [name for name, _ in values]
@@ -65,7 +174,7 @@ class Exceptions:
         for name in values[0][1]:
             value = written.get(name)
             if value is not None and _has_names(value):
-                arguments[name] = self._code(step, value)
+                arguments[name] = self._code(step, value, later)
                 continue
             each = [arguments_[name] for _, arguments_ in values]
             if not step.inner.all_equal(each):
@@ -73,15 +182,17 @@ class Exceptions:
             arguments[name] = each[0]
         return kinds[0], arguments
 
-    def _code(self, step: Step, value: syntax.Value) -> Any:
-        builder = self.routine.builder
-        scope = self.routine.visible - builder.loop_names(step.inner)
-        expr = builder.expr(value, step.inner, scope)
+    def _code(self, step: Step, value: syntax.Value, later: bool) -> Any:
+        formulas = self.routine.formulas
+        scope = self.routine.visible - formulas.loop_names(step.inner)
+        expr = formulas.expr(value, step.inner, scope)
         if not free(expr):
-            return builder.value_in(expr, step.inner, 0)
+            return formulas.value_in(expr, step.inner, 0)
 
         def saved(name: str) -> str:
             spelt = attribute = self.names.name(name)
+            if not later:
+                return spelt
             while attribute in self.children or is_taken(attribute):
                 attribute += "_"
             self.saved[spelt] = f"self.{attribute} = {spelt}"
@@ -89,82 +200,40 @@ class Exceptions:
 
         return code(expr, saved, lambda axis: axis)
 
-    def direct(self) -> list[str]:
-        """The statements as they stand in the constructor, where names need no attribute."""
-        lines = self.lines
-        for spelt, statement in self.saved.items():
-            attribute = statement.partition(" = ")[0]
-            lines = [re.sub(rf"{re.escape(attribute)}\b", spelt, line) for line in lines]
-        return lines
-
     def method(self) -> list[str]:
         """The method's lines, without indentation."""
-        if not self.lines:
+        if not self.later:
             return []
         return [
             "def initialize(self) -> None:",
             '    """Fill the parameters that begin otherwise than their kind."""',
-            *(f"    {line}" for line in self.lines),
+            *(f"    {line}" for line in self.later),
         ]
 
 
-def _parameter(key: str) -> str:
+def _parameter(key: str, kind: str) -> str:
     """The expression of a parameter by its key; a child may have the name of a method."""
     if any(is_taken(part) for part in key.split(".")):
         return f'dict(self.named_parameters())["{key}"]'
+    child, _, parameter = key.rpartition(".")
+    if is_plain(child) and (kind, parameter) in TYPED:
+        return f"self.{key}"
     return f'self.get_parameter("{key}")'
 
 
-def sweep(program: Program, own: list[str]) -> list[str]:
-    """`initialize(module)`, which gives modules their first values; `own` have a method for it.
-
-    Empty if torch's constructors do all by themselves.
-    """
-    classes: dict[tuple[str, ...], list[str]] = {}  # by what is done to them
-    defaults = program.graph.trace.defaults
-    for kind, modules in MODULES.items():
-        nodes = [n for n in program.graph.nodes if n.op.kind == kind]
-        body = _sweep_body(kind, [n.op for n in nodes], defaults.get(kind, {}))
-        if body:
-            ranks = sorted({max(n.input_types[0].rank, 1) for n in nodes})
-            names = dict.fromkeys(f"nn.{modules.format(rank=rank)}" for rank in ranks)
-            classes.setdefault(tuple(body), []).extend(names)
-    if own:
-        classes[("module.initialize()",)] = own
-    if not classes:
-        return []
-    lines = [
-        "def initialize(module: nn.Module) -> None:",
-        '    """Give a module the initial values that the architecture asks for."""',
-    ]
-    for at, (body_, names_) in enumerate(classes.items()):
-        which = names_[0] if len(names_) == 1 else f"({', '.join(names_)})"
-        lines.append(f"    {'elif' if at else 'if'} isinstance(module, {which}):")
-        lines += [f"        {line}" for line in body_]
-    return lines
-
-
-def _sweep_body(kind: str, ops: list[Op], defaults: dict[str, Any]) -> list[str]:
-    lines: list[str] = []
+def _settings(kind: str, ops: list[Op], defaults: dict[str, Any]) -> list[_Setting]:
+    """What `defaults` ask for, of one op kind, and torch's constructors do not do themselves."""
+    found = []
     for attribute, value in defaults.items():
-        if not attribute.endswith("_init"):
-            continue
         parameter = attribute.removesuffix("_init")
+        if parameter == attribute:
+            continue
         name, arguments = canonical(value)
-        if not ops or is_torch_default(kind, parameter, name, arguments):
-            continue
-        tensor = f"module.{parameter}"
-        made = init_code(
-            name, arguments, tensor, None if parameter == "weight" else "module.weight"
-        )
         has = [getattr(op, "bias" if parameter == "bias" else "scale", True) for op in ops]
-        if not any(has):
-            continue
-        if all(has):
-            lines += made.split("\n")
-        else:
-            lines += [f"if {tensor} is not None:", *(f"    {line}" for line in made.split("\n"))]
-    return lines
+        if any(has) and not is_torch_default(kind, parameter, name, arguments):
+            always = all(has) and (kind, parameter) in TYPED
+            found.append(_Setting(parameter, name, arguments, always))
+    return found
 
 
 def _written(value: syntax.Value) -> dict[str, syntax.Value]:

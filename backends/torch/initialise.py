@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 TRUNCATION = 0.87962566103423978
 """Deviation of the unit normal cut at -2 and 2, by which variance_scaling is corrected."""
+
+_LOCAL = re.compile("\0(\\w+)\0")  # a variable of the statements themselves
 
 TORCH_DEFAULTS = {
     ("conv", "weight"): ("fan_in_uniform", {}),
@@ -30,18 +33,23 @@ def is_torch_default(kind: str, parameter: str, name: str, arguments: Mapping[st
 
 
 def init_code(
-    name: str, arguments: Mapping[str, Any], tensor: str, weight: str | None = None
+    name: str,
+    arguments: Mapping[str, Any],
+    tensor: str,
+    weight: str | None = None,
+    local: Callable[[str], str] = str,
 ) -> str:
     """Statements, one a line, that fill `tensor` by an initialiser.
 
     `tensor` and `weight` are expressions; `weight` is given for a bias, and is the tensor of its op
     whose fans count. An argument is a number, or the text of an expression. Statements may use
-    `math` and `nn`, and bind `std` or `bound`.
+    `math` and `nn`, and bind what `local` calls `std` or `bound`.
 
     Raises:
         KeyError: there is no such initialiser.
     """
-    return _CODE[name](tensor, weight or tensor, **arguments)
+    text = _CODE[name](tensor, weight or tensor, **arguments)
+    return _LOCAL.sub(lambda found: local(found[1]), text)
 
 
 def _fan(weight: str, mode: str) -> str:
@@ -51,11 +59,11 @@ def _fan(weight: str, mode: str) -> str:
 
 
 def _by_bound(tensor: str, bound: str) -> str:
-    return f"bound = {bound}\nnn.init.uniform_({tensor}, -bound, bound)"
+    return f"\0bound\0 = {bound}\nnn.init.uniform_({tensor}, -\0bound\0, \0bound\0)"
 
 
 def _by_std(tensor: str, std: str) -> str:
-    return f"std = {std}\nnn.init.normal_({tensor}, std=std)"
+    return f"\0std\0 = {std}\nnn.init.normal_({tensor}, std=\0std\0)"
 
 
 def _times(factor: int, value: Any) -> str:
@@ -115,8 +123,8 @@ def _variance_scaling(
     if distribution == "normal":
         return _by_std(tensor, std)
     return (
-        f"std = {std} / {TRUNCATION}\n"
-        f"nn.init.trunc_normal_({tensor}, std=std, a=-2 * std, b=2 * std)"
+        f"\0std\0 = {std} / {TRUNCATION}\n"
+        f"nn.init.trunc_normal_({tensor}, std=\0std\0, a=-2 * \0std\0, b=2 * \0std\0)"
     )
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator
+import ast
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 
+from netspec.backends.source.loop_text import loop_header
 from netspec.backends.source.names import Names
 from netspec.backends.source.plan import (
     CallWhat,
+    Context,
     GroupWhat,
     Item,
     Key,
+    KindWhat,
     Loop,
     OpWhat,
     Routine,
@@ -19,13 +22,15 @@ from netspec.backends.source.plan import (
     Step,
     Unroll,
     Val,
+    same_everywhere,
 )
-from netspec.backends.source.python import literal
+from netspec.backends.source.python import names_in
 from netspec.backends.source.site import OpSite
+from netspec.backends.source.text import is_call
 from netspec.backends.torch.children import is_plain, is_taken
-from netspec.backends.torch.initialisation import Exceptions
+from netspec.backends.torch.initialisation import Exceptions, Sweep
 from netspec.backends.torch.layer import Layer, lowering
-from netspec.formula import Expr, ListOf, Name, free
+from netspec.formula import Expr, Literal, Name, free
 
 
 class Modules:
@@ -38,13 +43,14 @@ class Modules:
         reads: dict[int, int],
         class_names: Callable[[Routine], str],
         helpers: set[str],
+        sweep: Sweep,
     ) -> None:
         self.routine = routine
         self.names = names
         self.reads = reads
         self.class_names = class_names
         self.helpers = helpers
-        self.exceptions = Exceptions(routine, names)
+        self.exceptions = Exceptions(routine, names, sweep)
         self.around: list[Step] = []  # the groups around what is being made
         self.moving: list[Item] = []  # what makes the numbers of what is being made uncertain
 
@@ -80,7 +86,7 @@ class Modules:
         match step.what:
             case OpWhat(node):
                 return node.op.arity == (1, 1)
-            case CallWhat():
+            case CallWhat() | KindWhat():
                 return True
             case GroupWhat(items, _, inline, group_named):
                 if inline:
@@ -110,13 +116,19 @@ class Modules:
 
     def layer(self, step: Step) -> Layer:
         assert isinstance(step.what, OpWhat)
-        site = OpSite(step.what, step.inner, step.read, self.names, self.routine.builder)
+        return self._layer(step.what, step.inner, step.read)
+
+    def _layer(self, what: OpWhat, context: Context, read: Val | None) -> Layer:
+        site = OpSite(what, context, read, self.names)
         made = lowering(site.kind)(site)
         assert isinstance(made, Layer)
         return made
 
-    def module(self, step: Step, out: list[str], label: str) -> str:
-        """The constructor expression of a step's module; statements before it go to `out`."""
+    def module(self, step: Step, out: list[str], label: str, target: str = "") -> str:
+        """The constructor expression of a step's module; statements before it go to `out`.
+
+        It is `target`, an attribute, where statements have made that the module already.
+        """
         match step.what:
             case OpWhat(_, _, args):
                 layer = self.layer(step)
@@ -128,9 +140,11 @@ class Modules:
                 return layer.module
             case CallWhat():
                 return self.call(step, step.what)
+            case KindWhat():
+                return self.choice(step, step.what)
             case GroupWhat(items, _, _, named):
                 self.around.append(step)
-                made = self.sequence(items, named, out, label)
+                made = self.sequence(items, named, out, label, target)
                 self.around.pop()
                 return made
         raise AssertionError(step.what)
@@ -164,13 +178,54 @@ class Modules:
         arguments = []
         if callee.uses_input:
             assert step.read is not None
-            channels = self.routine.builder.channels(step.read, step.inner)
+            channels = self.routine.formulas.channels(step.read, step.inner)
             arguments.append(self.names.code(channels))
         for param in callee.params:
             if param.name in what.args and param.name in callee.used:
-                code = self.names.code(what.args[param.name])
-                arguments.append(f"{callee_name(callee, param.name)}={code}")
+                value = what.args[param.name]
+                if param.name in callee.open:
+                    code = self._kind_code(step, callee.kinds[param.name], value)
+                else:
+                    code = self.names.code(value)
+                arguments.append(f"{callee.names.spell(param.name)}={code}")
         return f"{self.class_names(callee)}({', '.join(arguments)})"
+
+    def choice(self, step: Step, what: KindWhat) -> str:
+        """A call of the parameter that holds what makes one op or another.
+
+        Raises:
+            Split: their modules do not take the same arguments.
+        """
+        texts = {}
+        for kind, (op, context) in what.calls.items():
+            layer = self._layer(op, context, step.read)
+            if not is_call(layer.module) or any(name.endswith("init") for name in op.args):
+                raise Split(step.inner, what.kinds)
+            self.helpers.update(layer.helpers)
+            maker, _, arguments = layer.module.partition("(")
+            texts[kind] = (maker, arguments[:-1])
+        given = {a for _, a in texts.values() if mentions_names(a)} or {""}
+        made = {kind: _maker(*text, min(given)) for kind, text in texts.items()}
+        if len(given) > 1 or None in made.values():
+            raise Split(step.inner, what.kinds)
+        self._agree(step, what.param, {kind: code or "" for kind, code in made.items()}, what.kinds)
+        return f"{self.names.name(what.param)}({min(given)})"
+
+    def _kind_code(self, step: Step, kinds: dict[str, str], value: Expr) -> str:
+        """The argument for a block's parameter that holds what makes an op."""
+        if isinstance(value, Name):
+            self._agree(step, value.name, kinds, list(range(len(step.inner.envs))))
+            return self.names.name(value.name)
+        assert isinstance(value, Literal)
+        return kinds[str(value.value)]
+
+    def _agree(
+        self, step: Step, param: str, kinds: dict[str, str], otherwise: Sequence[Hashable]
+    ) -> None:
+        """Note the code of an open parameter's kinds, which is the same wherever it is used."""
+        known = self.routine.kinds.setdefault(param, {})
+        if any(known.setdefault(kind, code) != code for kind, code in kinds.items()):
+            raise Split(step.inner, otherwise)
 
     def condition(self, step: Step) -> str:
         assert step.condition is not None
@@ -178,36 +233,44 @@ class Modules:
 
     # -- sequences --------------------------------------------------------------------------
 
-    def sequence(self, items: list[Item], named: bool, out: list[str], label: str) -> str:
-        """An `nn.Sequential`: one expression, or the name of a variable that statements fill."""
+    def sequence(
+        self, items: list[Item], named: bool, out: list[str], label: str, target: str = ""
+    ) -> str:
+        """An `nn.Sequential`: one expression, or the name of what statements fill.
+
+        That is `target`, an attribute, or else a variable with a name like `label`.
+        """
         flat = self.flat(items)
-        simple = all(isinstance(i, Step) and i.condition is None for i in flat)
-        if simple:
-            before, taken = list(out), set(self.names.taken)
-            exceptions = list(self.exceptions.lines)
-            children = [self.module(i, out, self._label(i)) for i in flat]  # type: ignore[arg-type] # all steps
-            keys = [i.key for i in flat if isinstance(i, Step)]
-            if len(out) == len(before) and all(k is None or k.text for k in keys):
-                return self._sequence_expression(children, keys, named)
-            del out[len(before) :]
-            self.names.taken = taken
-            self.exceptions.lines = exceptions
-        variable = self.names.new(label or "layers")
-        out.append(f"{variable} = nn.Sequential()")
+        children: list[str] = []
+        names: list[str] = []
+        for item in flat:
+            if not isinstance(item, Step) or item.condition is not None:
+                break
+            name = self.text_of(item)
+            taken, mark, before = set(self.names.taken), self.exceptions.mark(), len(out)
+            module = self.module(item, out, self.label(item)) if name is not None else ""
+            if name is None or len(out) > before:
+                del out[before:]
+                self.names.taken = taken
+                self.exceptions.rewind(mark)
+                break
+            children.append(module)
+            names.append(name)
+        expression = _sequence(children, names if named else None)
+        if len(children) == len(flat):
+            return expression
+        variable = target or self.names.new(label or "layers")
+        out.append(f"{variable} = {expression}")
         moving = list(self.moving)
-        self.fill(variable, flat, named, out)
+        self.fill(variable, flat[len(children) :], named, out)
         self.moving = moving
         return variable
 
-    def _sequence_expression(self, children: list[str], keys: list[Key | None], named: bool) -> str:
-        if not named:
-            return f"nn.Sequential({', '.join(children)})"
-        texts = [k.text if k is not None and k.text is not None else "" for k in keys]
-        if all(is_plain(text) for text in texts):
-            pairs = [f"{t}={c}" for t, c in zip(texts, children, strict=True)]
-            return f"nn.Sequential(OrderedDict({', '.join(pairs)}))"
-        pairs = [f'("{t}", {c})' for t, c in zip(texts, children, strict=True)]
-        return f"nn.Sequential(OrderedDict([{', '.join(pairs)}]))"
+    def text_of(self, step: Step) -> str | None:
+        """A step's name where it is the same in all lanes."""
+        if step.key is not None:
+            return step.key.text
+        return self.name_of(step)
 
     def fill(self, variable: str, items: list[Item], named: bool, out: list[str]) -> None:
         """Statements that append a chain's children to a sequence."""
@@ -220,7 +283,7 @@ class Modules:
                 if isinstance(item.what, GroupWhat) and item.what.inline:
                     self.fill(variable, item.what.items, named, inside)
                 else:
-                    module = self.module(item, inside, self._label(item))
+                    module = self.module(item, inside, self.label(item))
                     inside.append(self._append(variable, item, named, module))
             if item.condition is None:
                 out += inside
@@ -239,11 +302,15 @@ class Modules:
             self.moving = moving
 
     def _append(self, variable: str, step: Step, named: bool, module: str) -> str:
-        if not named or step.key is None:
+        if not named:
             return f"{variable}.append({module})"
+        if step.key is None:
+            self.require_fixed()
+            return f'{variable}.add_module("{self.name_of(step)}", {module})'
         return f"{variable}.add_module({self.names.template(step.key.parts)}, {module})"
 
-    def _label(self, item: Item) -> str:
+    def label(self, item: Item) -> str:
+        """A wish for the name of a variable that holds an item's module."""
         if isinstance(item, Step) and item.key is not None:
             texts = [part for part in item.key.parts if isinstance(part, str)]
             return "".join(texts).rstrip("_-") or "layers"
@@ -264,44 +331,8 @@ class Modules:
             variable = self.names.spell(loop.variable)
             if not (isinstance(loop.update, Name) and loop.update.name == loop.variable):
                 inside.append(f"{variable} = {self.names.code(loop.update)}")
-        out.append(self.header(loop, inside))
+        out.append(loop_header(loop, self.names, names_in(inside)))
         out += [f"    {line}" for line in inside]
-
-    def header(self, loop: Loop, inside: list[str]) -> str:
-        """`for i in range(n):`, `for i, (a, b) in enumerate(rows):`, with `_` for unused names."""
-        text = "\n".join(inside)
-
-        def target(name: str) -> str:
-            spelt = self.names.spell(name)
-            return spelt if re.search(rf"\b{spelt}\b", text) else f"_{spelt}"
-
-        index = target(loop.index)
-        if loop.times is not None:
-            return f"for {index} in range({self.names.code(loop.times)}):"
-        assert loop.each is not None
-        rows = self.names.code(loop.each)
-        row = ", ".join(target(name) for name in loop.names)
-        if loop.unpack and len(loop.names) == 1:
-            row += ","
-        if index.startswith("_"):
-            return f"for {row} in {rows}:"
-        row = f"({row})" if loop.unpack else row
-        return f"for {index}, {row} in enumerate({rows}):"
-
-    def count(self, loop: Loop) -> str:
-        """How many turns a loop has, as code."""
-        if loop.times is not None:
-            return self.names.code(loop.times)
-        assert loop.each is not None
-        if isinstance(loop.each, ListOf):
-            return str(len(loop.each.items))
-        return f"len({self.names.code(loop.each)})"
-
-
-def callee_name(routine: Routine, param: str) -> str:
-    """The Python name that a routine's constructor gives to a parameter."""
-    names: Names = routine.names
-    return names.spell(param)
 
 
 def only_index(key: Key, loop: Loop) -> bool:
@@ -312,16 +343,25 @@ def only_index(key: Key, loop: Loop) -> bool:
     return True
 
 
-def same_everywhere(step: Step) -> None:
-    """Refuse a step that only some lanes have, where code cannot leave it out.
+def _sequence(children: list[str], names: list[str] | None) -> str:
+    """An `nn.Sequential` of children, numbered or with these names."""
+    if not names:
+        return f"nn.Sequential({', '.join(children)})"
+    if all(is_plain(name) for name in names):
+        pairs = [f"{name}={child}" for name, child in zip(names, children, strict=True)]
+        return f"nn.Sequential(OrderedDict({', '.join(pairs)}))"
+    pairs = [f'("{name}", {child})' for name, child in zip(names, children, strict=True)]
+    return f"nn.Sequential(OrderedDict([{', '.join(pairs)}]))"
 
-    Raises:
-        Split: it is such a step.
-    """
-    if step.condition is not None:
-        outer = step.inner.outer
-        assert outer is not None
-        raise Split(outer, [lane in step.inner.up for lane in range(len(outer.envs))])
+
+def mentions_names(arguments: str) -> bool:
+    """Whether a call's arguments read names of the code around it."""
+    tree = ast.parse(f"f({arguments})", mode="eval")
+    return sum(isinstance(node, ast.Name) for node in ast.walk(tree)) > 1
 
 
-__all__ = ["Expr", "Modules", "callee_name", "literal", "only_index", "same_everywhere"]
+def _maker(module: str, arguments: str, given: str) -> str | None:
+    """What, called with `given`, makes a module with these arguments; None if nothing does."""
+    if arguments == given or module == "nn.Identity":  # which takes any arguments
+        return module
+    return None if given else f"partial({module}, {arguments})"

@@ -326,21 +326,17 @@ class Resize(nn.Module):
 
 
 class StochasticDepth(nn.Module):
-    """Drop whole samples with probability p in training and scale the others by 1 / (1 - p).
-
-    https://arxiv.org/abs/1603.09382
-    """
+    """Drop samples with probability p in training, scale the rest. https://arxiv.org/abs/1603.09382"""
 
     def __init__(self, p: float) -> None:
         super().__init__()
         self.p = p
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if not self.training or self.p == 0.0:
-            return x
-        survival = 1.0 - self.p
-        noise = x.new_empty(x.shape[0], *[1] * (x.dim() - 1)).bernoulli_(survival)
-        return x * (noise / survival if survival > 0.0 else noise)
+        if self.training and self.p > 0.0:
+            noise = x.new_empty(x.shape[0], *[1] * (x.dim() - 1)).bernoulli_(1.0 - self.p)
+            x = x * (noise / (1.0 - self.p) if self.p < 1.0 else noise)
+        return x
 
 
 class VectorShuffle(nn.Module):

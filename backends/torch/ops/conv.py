@@ -26,12 +26,15 @@ def conv_transpose(site: Site) -> Layer:
 def _windowed(
     site: Site, native: str, snippet: str, padding: str | None, extra: dict[str, str | None]
 ) -> Layer:
+    stride = unless_default(site, "stride")
+    by_name = stride != "stride" or not padding  # `stride=stride` says it twice
     constructor = call(
         f"nn.{native}" if padding else snippet,
         site.channels,
         site.code("out"),
         site.code("kernel"),
-        stride=unless_default(site, "stride"),
+        *([] if by_name else ["stride"]),
+        stride=stride if by_name else None,
         padding=None if site.is_default("padding") else padding or any_padding(site),
         **extra,
         dilation=unless_default(site, "dilation"),

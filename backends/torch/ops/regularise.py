@@ -9,9 +9,9 @@ from netspec.backends.torch.layer import Layer, lowers
 
 @lowers("dropout")
 def dropout(site: Site) -> Layer:
-    return Layer(call("nn.Dropout", p=site.code("rate")))
+    return Layer(call("nn.Dropout", site.code("rate")))
 
 
 @lowers("stochastic_depth")
 def stochastic_depth(site: Site) -> Layer:
-    return Layer(call("StochasticDepth", p=site.code("rate")), helpers=("StochasticDepth",))
+    return Layer(call("StochasticDepth", site.code("rate")), helpers=("StochasticDepth",))

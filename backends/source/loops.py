@@ -1,0 +1,136 @@
+"""Repeats as loops."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from netspec import syntax, trace
+from netspec.backends.source.formulas import Formulas
+from netspec.backends.source.plan import Carry, Context, Item, Loop, Scope, Step, Unroll, Val
+from netspec.backends.source.symbols import same, symbol
+from netspec.formula import Expr, Name, free
+from netspec.types import TensorType
+
+if TYPE_CHECKING:
+    from netspec.backends.source.builder import Builder
+
+
+def plan_loop(
+    builder: Builder,
+    node: syntax.Node,
+    runs: Sequence[trace.NodeRun],
+    context: Context,
+    scope: Scope,
+    start: Val,
+    names: set[str],
+    items: list[Item],
+) -> Val:
+    """Plan a repeat as a loop, with a running variable for channels that its turns change.
+
+    Raises:
+        Unroll: no loop can say it.
+        Carry: the channels need a variable.
+    """
+    repeat = node.repeat
+    assert repeat is not None
+    formulas = builder.formulas
+    if repeat.each is not None and not repeat.names:
+        raise Unroll(node)
+    up = [lane for lane, run in enumerate(runs) for _ in run.copies]
+    copies = [copy for run in runs for copy in run.copies]
+    inner = Context([copy.env for copy in copies], context, up, node)
+    times = None if repeat.times is None else formulas.expr(repeat.times, context, names)
+    each = None if repeat.each is None else formulas.expr(repeat.each, context, names)
+    carried_types = [copy.read.type for copy in copies if copy.read is not None]
+    if len(carried_types) != len(copies):
+        raise Unroll(node)
+    builder.read(start)
+    concrete = [t.channels for t in carried_types]
+    begin = formulas.channels(start, context)
+    steady = id(node) not in builder.carrying and formulas.holds(begin, concrete, inner)
+    variable, fresh = None, False
+    carried_channels: Expr = begin
+    if not steady:
+        reuse = isinstance(begin, Name) and begin.name.startswith("$c")
+        alone = builder.old_reads.get(start.serial, 2) == 1
+        if reuse and alone:
+            assert isinstance(begin, Name)
+            variable = begin.name
+        else:
+            builder.variables += 1
+            variable, fresh = f"$c{builder.variables}", True
+        inner.running[variable] = concrete
+        carried_channels = symbol(variable)
+    carried = builder.val(inner, carried_types, carried_channels)
+    inside: list[Item] = []
+    loop_scope = Scope(scope)
+    visible = names | {repeat.index, *repeat.names}
+    last = builder.step(node, copies, inner, loop_scope, carried, visible, inside)
+    assert last is not None
+    update = None
+    if variable is not None:
+        update = formulas.channels(last, inner)
+    elif last.channels is not None and not same(last.channels, begin):
+        raise Carry(node)
+    copied = (copy.name for copy in copies if copy.name)
+    scope.hidden |= dict.fromkeys((*copied, *loop_scope.names, *loop_scope.hidden), node)
+    types = _final_types(formulas, runs, start, context)
+    if variable is not None:
+        context.home().running[variable] = [t.channels for t in types]
+    after = symbol(variable) if variable else begin
+    export = _outside(formulas, update, repeat, types, context) if update else None
+    result = builder.val(context, types, after, export=export)
+    if variable and not export:
+        result.export = None
+    made = Loop(
+        node,
+        times,
+        each,
+        repeat.names,
+        repeat.unpack,
+        repeat.index,
+        inner,
+        start,
+        carried,
+        inside,
+        last,
+        variable,
+        fresh,
+        begin if fresh else None,
+        update,
+    )
+    builder.read(last)
+    made.result = result
+    made.training = any(isinstance(i, Step) and i.training for i in inside)
+    result.step = made
+    if node.key is not None and node.key.plain:
+        scope.names[node.key.plain] = (result, None, None)
+        scope.hidden.pop(node.key.plain, None)
+    items.append(made)
+    return result
+
+
+def _final_types(
+    formulas: Formulas, runs: Sequence[trace.NodeRun], start: Val, context: Context
+) -> list[TensorType]:
+    before = formulas.types(start, context)
+    return [
+        run.copies[-1].result.type if run.copies else before[lane] for lane, run in enumerate(runs)
+    ]
+
+
+def _outside(
+    formulas: Formulas,
+    update: Expr,
+    repeat: syntax.Repeat,
+    types: list[TensorType],
+    context: Context,
+) -> Expr | None:
+    """The loop's last update where it also holds after the loop."""
+    inside = {repeat.index, *repeat.names}
+    if any(isinstance(n, Name) and n.name in inside for n in free(update)):
+        return None
+    if any(isinstance(n, Name) and n.name.startswith("$c") for n in free(update)):
+        return None
+    return update if formulas.holds(update, [t.channels for t in types], context) else None
