@@ -17,6 +17,7 @@ from netspec.syntax import (
     Join,
     KindCall,
     Let,
+    Library,
     ListValue,
     MapValue,
     Model,
@@ -71,6 +72,13 @@ def check(model: Model, findings: Findings) -> None:
     choices = {str(c) for p in model.params if p.type == "kind" for c in p.choices}
     texts = used | choices | top.texts
     _unused_blocks(model, texts, findings)
+
+
+def check_library(library: Library, findings: Findings) -> None:
+    """Report static mistakes of every block of a library, as far as they show without a use."""
+    _cycles(library.blocks, findings)
+    for block in library.blocks.values():
+        check_block(block, findings)
 
 
 def check_block(block: Block, findings: Findings) -> set[str]:

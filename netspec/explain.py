@@ -102,6 +102,8 @@ def _explain(error: Any, path: list[Any], node: YamlNode, findings: Findings) ->
             missing = [k for k in error.validator_value if k not in error.instance]
             what = "this file" if not path else _subject(path)
             message = f"{what} needs {' and '.join(f'`{k}`' for k in missing)}"
+            if not path and missing == ["blocks"]:  # a model that forgot its body, most likely
+                message = "this file needs `body`, as a model has, or `blocks`, as a library has"
             where = _head(node)
             findings.error("missing-key", message, where)
             findings.poison(node)

@@ -7,37 +7,43 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from netspec.check import check
+from netspec import arguments
+from netspec.arguments import Params, Shapes
+from netspec.check import check, check_library
 from netspec.diagnostics import Findings
 from netspec.explain import suggestion
 from netspec.extensions import import_ops
 from netspec.graph import Graph
 from netspec.ops.base import DIMENSION_LIMIT
 from netspec.resolve import resolve
-from netspec.syntax import Model
+from netspec.syntax import Library, Model
 from netspec.values import ValueProblem, param_value
-from netspec.zoo import Found, UsageError, find, load_model
+from netspec.zoo import Found, UsageError, find, load_any, load_model
 
 
 def load(
     spec: str | os.PathLike[str],
     /,
     *,
-    inputs: Mapping[str, Sequence[int]] | None = None,
-    **params: Any,
+    inputs: Shapes | None = None,
+    params: Params | None = None,
+    **named: Any,
 ) -> Graph:
     """Read, check and resolve a spec.
 
     `spec` is a zoo name (`"resnet50"`), a path, or `"path::variant"`. `inputs` replaces shapes of
-    inputs, without the batch and channels first: `inputs={"image": (3, 225, 225)}`. `params` set
-    the spec's parameters.
+    inputs, without the batch and channels first: `inputs={"image": (3, 225, 225)}`. Other keyword
+    arguments set the spec's parameters, and so does `params`, a mapping for names that are
+    arguments here or in `netspec.build` already: `params={"seed": 3}`.
 
     Raises:
         SpecError: the spec has mistakes; the text of the error explains each.
         UsageError: there is no such spec, parameter or input.
+        TypeError: an argument is of the wrong type.
     """
     findings = Findings()
-    graph = load_found(find(spec), findings, inputs or {}, params)
+    path, sets = arguments.spec_path(spec), arguments.settings(params, named)
+    graph = load_found(find(path), findings, arguments.shapes(inputs), sets)
     findings.raise_if_failed()
     assert graph is not None
     return graph
@@ -64,6 +70,22 @@ def load_found(
         return load_found(found, findings, inputs, params)
     findings.extend(trial)
     return graph
+
+
+def check_blocks(found: Found, findings: Findings) -> tuple[str, ...] | None:
+    """The names of a library's blocks, with what is wrong in them in `findings`.
+
+    None if the file is no library. What fails is tried again as by `load_found`.
+    """
+    trial = Findings()
+    library = load_any(found, trial)
+    if not isinstance(library, Library):
+        return None
+    check_library(library, trial)
+    if trial.failed and import_ops():
+        return check_blocks(found, findings)
+    findings.extend(trial)
+    return tuple(library.blocks)
 
 
 def _without_collection(
@@ -102,17 +124,10 @@ def _set(model: Model, name: str, value: Any) -> Any:
     if name not in known:
         hint = suggestion(name, known, "it has") or "it has no parameters"
         raise UsageError(f"{model.name} has no parameter {name!r}", hint)
-    value = _plain(value)
     try:
         return param_value(known[name], value, model.blocks)
     except ValueProblem as problem:
         raise UsageError(problem.message, problem.hint) from None
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, (tuple, list)):
-        return [_plain(item) for item in value]
-    return value
 
 
 def _shapes(model: Model, inputs: Mapping[str, Sequence[int]]) -> dict[str, tuple[int, ...]]:

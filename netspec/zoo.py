@@ -79,6 +79,9 @@ def _in_zoo(name: str) -> Found:
             return Found(path, path.name, name)
         if model == name:
             return Found(path, path.name, None)
+    for file in (f"{name}.yaml", f"{name}.yml"):
+        if os.path.isfile(file):
+            raise UsageError(f"no spec named {name!r} in the zoo", f"the file here is {file!r}")
     hint = suggestion(name, zoo_names())
     meant = hint if hint and hint.startswith("did") else "`netspec list` shows the zoo"
     raise UsageError(f"no spec named {name!r}, neither in the zoo nor as a file", meant)
@@ -95,20 +98,30 @@ def _names_in(path: Path) -> tuple[str | None, tuple[str, ...]]:
     return name.text, tuple(key.text for key, _ in keys)
 
 
+def load_any(found: Found, findings: Findings) -> Model | Library | None:
+    """The model or library in a file; None with reasons in `findings`.
+
+    Raises:
+        UsageError: the file cannot be read.
+    """
+    try:
+        return load_file(found.path, findings, found.shown)
+    except OSError as error:
+        raise UsageError(f"cannot read {found.shown}: {error.strerror or error}") from None
+
+
 def load_model(found: Found, findings: Findings) -> Model | None:
     """The model in a file; None with reasons in `findings`.
 
     Raises:
         UsageError: the file is a library, cannot be read, or lacks the variant.
     """
-    try:
-        model = load_file(found.path, findings, found.shown)
-    except OSError as error:
-        raise UsageError(f"cannot read {found.shown}: {error.strerror or error}") from None
+    model = load_any(found, findings)
     if isinstance(model, Library):
         if findings.failed:
             return None  # a model that forgot its body, rather than a library
-        raise UsageError(f"{found.shown} is a library of blocks, not a model")
+        hint = "a model has a `body`; `netspec check` alone takes libraries"
+        raise UsageError(f"{found.shown} is a library of blocks, not a model", hint)
     if model and found.variant and found.variant not in [v.name for v in model.variants]:
         names = [v.name for v in model.variants]
         hint = suggestion(found.variant, names, "it has") or "it has none"

@@ -6,12 +6,14 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 from netspec.commands.options import load_job, settings, shapes
 from netspec.diagnostics import Findings, render_all
-from netspec.load import load_found
+from netspec.load import check_blocks, load_found
 from netspec.show import summary, table
-from netspec.zoo import Found, UsageError, find, load_model, zoo_names
+from netspec.syntax import Library, Model
+from netspec.zoo import Found, UsageError, find, load_any, zoo_names
 
 
 def names(args: argparse.Namespace) -> int:
@@ -28,20 +30,42 @@ def check(args: argparse.Namespace) -> int:
     inputs, params = shapes(args.input), settings(args.set)
     worst = 0
     for spec in args.specs:
+        findings = Findings()
         try:
-            findings = Findings()
-            for found in _models(find(spec)):
-                graph = load_found(found, findings, inputs, params)
-                if graph is not None and not findings.failed:
-                    print(summary(graph))
+            failed = _check(find(spec), findings, inputs, params)
         except UsageError as error:
             print(f"netspec: error: {error}", file=sys.stderr)
             worst = 2
             continue
         if findings.diagnostics:
             print(render_all(findings.diagnostics), file=sys.stderr)
+        if failed:
+            print(f"netspec: errors in {', '.join(failed)}", file=sys.stderr)
         worst = max(worst, int(findings.failed))
     return worst
+
+
+def _check(
+    found: Found, findings: Findings, inputs: dict[str, Any], params: dict[str, Any]
+) -> list[str]:
+    """Check one file; which variants failed, where it stands for several."""
+    model = None if found.variant else load_any(found, Findings())
+    if isinstance(model, Library):
+        if inputs or params:
+            raise UsageError(f"{found.shown} is a library: nothing of it can be set")
+        if (blocks := check_blocks(found, findings)) and not findings.failed:
+            print(f"{found.shown}: ok, a library of blocks: {', '.join(blocks)}")
+        return []
+    failed, several = [], list(_variants(found, model))
+    for one in several:
+        own = Findings()
+        graph = load_found(one, own, inputs, params)
+        if graph is not None and not own.failed:
+            print(summary(graph))
+        else:
+            failed.append(one.variant or "the defaults")
+        findings.extend(own)
+    return failed if len(several) > 1 else []
 
 
 def show(args: argparse.Namespace) -> int:
@@ -60,9 +84,8 @@ def schema(args: argparse.Namespace) -> int:
     return 0
 
 
-def _models(found: Found) -> Iterator[Found]:
+def _variants(found: Found, model: Model | None) -> Iterator[Found]:
     """A file that has variants stands for all of them, and for its defaults if it has them all."""
-    model = None if found.variant else load_model(found, Findings())
     if model is None or not model.variants:
         yield found
         return

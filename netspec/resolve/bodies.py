@@ -141,12 +141,16 @@ def _block_call(
     state = frame.state
     if current is None:
         place.report_nothing(call.span)
+    if state.findings.is_poisoned(block):
+        for arg in call.args:  # whose own mistakes are told all the same
+            argument(arg, frame)
+        raise Failed
     named = block_args(block, call, frame)
     given = {a.name: (argument(a, frame), a.value.span) for a in named}
     callers = Frame(state, {}, None, {**block.scope, **frame.blocks}, 0, frame.trail)
     env = param_values(block, given, callers, call.span)
     unknown = any(isinstance(v, Unknown) for v in env.values())
-    if unknown or not isinstance(current, Value) or state.findings.is_poisoned(block):
+    if unknown or not isinstance(current, Value):
         raise Failed
     trail = (*frame.trail[-6:], Note(f"in block `{block.name}`, used here", call.span))
     inner = Frame(state, env, current, block.scope, frame.depth + 1, trail)
