@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from netspec.exports.worker import call
-from netspec.graph import Graph
+from netspec.exports.weight_files import load_tensors
+from netspec.graph import Graph, Weight
 
 Weights = dict[str, NDArray[Any]]
 WeightsLike = Mapping[str, Any] | str | os.PathLike[str]
@@ -28,19 +27,21 @@ def read_weights(graph: Graph, weights: WeightsLike) -> Weights:
     which a worker reads. Batch counters may be missing: nothing is computed from them.
 
     Raises:
-        ValueError: keys are missing or unexpected, shapes are others, or the kind of file is not
-            known.
+        TypeError: the weights are neither a mapping nor a path.
+        ValueError: keys are missing or unexpected, shapes are others, numbers are not finite, or
+            the file is broken or of another kind.
         OSError: the file cannot be read.
     """
-    if not isinstance(weights, Mapping):
-        weights = _load(Path(weights))
+    weights = _tensors(weights)
     problems = [*_key_problems(graph, weights), *_shape_problems(graph, weights)]
     if problems:
         raise ValueError(f"these are not the weights of {graph.name}: {'; '.join(problems)}")
-    return {
-        w.key: np.asarray(weights[w.key] if w.key in weights else np.zeros(w.shape), w.dtype)
+    tensors = {
+        w.key: _stored(w, weights[w.key] if w.key in weights else np.zeros(w.shape))
         for w in graph.weights
     }
+    _require_finite(graph, tensors)
+    return tensors
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,39 +60,63 @@ def read_fitting(graph: Graph, weights: WeightsLike) -> Fitting:
     """What fits the graph by key and shape, as for a new head on an old checkpoint.
 
     Raises:
-        ValueError: nothing does, or the kind of file is not known.
+        TypeError: the weights are neither a mapping nor a path.
+        ValueError: nothing does, numbers are not finite, or the file is broken or of another kind.
         OSError: the file cannot be read.
     """
-    if not isinstance(weights, Mapping):
-        weights = _load(Path(weights))
+    weights = _tensors(weights)
     tensors: Weights = {}
     left = []
     for w in graph.weights:
         shape = tuple(np.shape(weights[w.key])) if w.key in weights else None
         if shape == w.shape:
-            tensors[w.key] = np.asarray(weights[w.key], w.dtype)
+            tensors[w.key] = _stored(w, weights[w.key])
         elif w.name != "num_batches_tracked":
             found = "not in the file" if shape is None else f"{shape} in the file"
             left.append(f"{w.key} {w.shape}: {found}")
     if not tensors:
         raise ValueError(f"none of these weights fits {graph.name}")
+    _require_finite(graph, tensors)
     known = {w.key for w in graph.weights}
     return Fitting(tensors, tuple(left), tuple(key for key in weights if key not in known))
 
 
-def _load(path: Path) -> Weights:
-    from safetensors.numpy import load_file
+def _tensors(weights: WeightsLike) -> Mapping[str, Any]:
+    if isinstance(weights, (str, os.PathLike)):
+        return load_tensors(Path(weights))
+    if not isinstance(weights, Mapping):
+        kind = type(weights).__name__
+        raise TypeError(f"weights are a path, or map keys to arrays; these are of type {kind}")
+    for key in weights:
+        if not isinstance(key, str):
+            raise TypeError(f"weights map keys to arrays; {key!r} is no key")
+    return {key: _array(value) for key, value in weights.items()}
 
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no weight file {path}")
-    if path.suffix == ".safetensors":
-        return load_file(path)
-    if path.suffix in (".pt", ".pth"):
-        with tempfile.TemporaryDirectory(prefix="netspec-") as folder:
-            converted = Path(folder, "state.safetensors")
-            call("torch_state", path=str(path.resolve()), result=str(converted))
-            return load_file(converted)
-    raise ValueError(f"{path.name} is no weight file: .safetensors, .pt and .pth are")
+
+def _array(value: Any) -> NDArray[Any]:
+    if hasattr(value, "detach"):  # a tensor of torch, wherever it is
+        value = value.detach().cpu()
+        value = value.float() if value.is_floating_point() else value
+    return np.asarray(value)
+
+
+def _stored(weight: Weight, value: NDArray[Any]) -> NDArray[Any]:
+    with np.errstate(over="ignore"):  # what overflows is found to be infinite
+        return np.asarray(value, weight.dtype)
+
+
+def _require_finite(graph: Graph, tensors: Weights) -> None:
+    """Refuse numbers that would make every comparison with them void.
+
+    Raises:
+        ValueError: a tensor holds NaN or infinity.
+    """
+    found = []
+    for key, tensor in tensors.items():
+        if bad := tensor.size - int(np.isfinite(tensor).sum()):
+            found.append(f"{key} ({bad:,} of {tensor.size:,})")
+    if found:
+        raise ValueError(f"these weights of {graph.name} hold NaN or infinity: {_listed(found)}")
 
 
 def _key_problems(graph: Graph, weights: Mapping[str, Any]) -> Iterable[str]:

@@ -10,16 +10,23 @@ from netspec.load import load
 from netspec.zoo import UsageError
 
 if TYPE_CHECKING:
+    from netspec.backends.lowering import NotLowered
     from netspec.compiler import build, source
     from netspec.exports.export import export
+    from netspec.exports.report import Report
     from netspec.exports.verify import verify
+    from netspec.exports.worker import UnavailableError, WorkerError
 
 __version__ = "0.1.0"
 __all__ = [
     "Diagnostic",
     "Graph",
+    "NotLowered",
+    "Report",
     "SpecError",
+    "UnavailableError",
     "UsageError",
+    "WorkerError",
     "build",
     "export",
     "load",
@@ -33,6 +40,10 @@ _LAZY = {
     "source": "netspec.compiler",
     "export": "netspec.exports.export",
     "verify": "netspec.exports.verify",
+    "NotLowered": "netspec.backends.lowering",
+    "Report": "netspec.exports.report",
+    "UnavailableError": "netspec.exports.worker",
+    "WorkerError": "netspec.exports.worker",
 }
 
 

@@ -6,11 +6,14 @@ import linecache
 import os
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
 
+from netspec import arguments
+from netspec.arguments import Params, Shapes
 from netspec.graph import Graph
 from netspec.load import load
 from netspec.zoo import UsageError
@@ -71,36 +74,64 @@ def source(
     /,
     *,
     backend: str,
-    inputs: Mapping[str, Sequence[int]] | None = None,
-    **params: Any,
+    inputs: Shapes | None = None,
+    params: Params | None = None,
+    **named: Any,
 ) -> str:
-    """The standalone source of a spec for a backend.
+    """The standalone source of a spec for a backend; other arguments are those of `netspec.load`.
 
     Raises:
         SpecError: the spec has mistakes.
         UsageError: there is no such spec, parameter, input or backend.
+        TypeError: an argument is of the wrong type.
         NotLowered: an op has no lowering in this backend.
     """
     writer = source_backend(backend)
-    return writer.source(load(spec, inputs=inputs, **params))
+    return writer.source(load(spec, inputs=inputs, params=params, **named))
 
 
-def weights_for(graph: Graph, seed: int = 0, weights: WeightsLike | None = None) -> Weights:
+def weights_for(
+    graph: Graph,
+    seed: int | None = None,
+    weights: WeightsLike | None = None,
+    *,
+    skip_mismatched: bool = False,
+    skipped: Callable[[str], None] | None = None,
+) -> Weights:
     """Tensors by checkpoint key, in torch's layout: the given ones, or fresh ones by `seed`.
 
     `weights` is a mapping of arrays, a `.safetensors` file or a torch state dict (`.pt`, `.pth`).
+    With `skip_mismatched`, those of them that fit by key and shape, and fresh ones for the rest;
+    `skipped` is told of each that is left or not used; without it a warning is given.
 
     Raises:
-        ValueError: keys or shapes are not the graph's.
+        TypeError: the seed is no whole number, or the weights are no mapping or path.
+        ValueError: the seed is below 0 or would draw nothing, keys or shapes are not the graph's,
+            or a weight is not finite.
         OSError: the file cannot be read.
     """
+    if weights is not None and seed is not None and not skip_mismatched:
+        raise ValueError("weights are given, so a seed would draw nothing: leave one out")
+    if weights is None and skip_mismatched:
+        raise ValueError("skip_mismatched goes with weights")
+    seed = arguments.seed(0 if seed is None else seed)
+    from netspec.initial import initial_weights
+
     if weights is None:
-        from netspec.initial import initial_weights
-
         return initial_weights(graph, seed)
-    from netspec.exports.weights import read_weights
+    from netspec.exports.weights import read_fitting, read_weights
 
-    return read_weights(graph, weights)
+    if not skip_mismatched:
+        return read_weights(graph, weights)
+    found = read_fitting(graph, weights)
+    for words, keys in (("left at its initial values", found.left), ("not used", found.unused)):
+        for key in keys:
+            (skipped or _warn)(f"{words}: {key}")
+    return {**initial_weights(graph, seed), **found.tensors}
+
+
+def _warn(text: str) -> None:
+    warnings.warn(text, stacklevel=4)  # at the line that called `build` or `export`
 
 
 def build(
@@ -108,22 +139,31 @@ def build(
     /,
     *,
     backend: str,
-    seed: int = 0,
+    seed: int | None = None,
     weights: WeightsLike | None = None,
-    inputs: Mapping[str, Sequence[int]] | None = None,
-    **params: Any,
+    skip_mismatched: bool = False,
+    inputs: Shapes | None = None,
+    params: Params | None = None,
+    **named: Any,
 ) -> Any:
     """A live `torch.nn.Module` or `keras.Model`: the generated source, executed.
+
+    Without `weights` the spec's initialisers give them, by `seed` (0). With `skip_mismatched`, what
+    fits of the weights is taken, as for a new head on an old checkpoint, and a warning names each
+    tensor that is left as the seed drew it. `inputs`, `params` and other arguments are those of
+    `netspec.load`.
 
     Raises:
         SpecError: the spec has mistakes.
         UsageError: there is no such spec, parameter, input or backend.
-        ValueError: the weights are another network's.
+        TypeError: an argument is of the wrong type.
+        ValueError: the seed or the weights are not what they should be.
         NotLowered: an op has no lowering in this backend.
+        ModuleNotFoundError: the framework is not installed.
     """
     writer = source_backend(backend)
-    graph = load(spec, inputs=inputs, **params)
-    tensors = weights_for(graph, seed, weights)
+    graph = load(spec, inputs=inputs, params=params, **named)
+    tensors = weights_for(graph, seed, weights, skip_mismatched=skip_mismatched)
     text = writer.source(graph)
     try:
         module = execute(text, f"{graph.name}_{backend}")

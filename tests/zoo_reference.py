@@ -59,7 +59,7 @@ def compare(job: str) -> tuple[float, float]:
         other = model(0.5 + 2 * torch.randn(1, *shape, dtype=torch.float64)).numpy()
     kind = {4: "video", 3: "image"}[len(shape)]
     heads = {"aux_logits": False} if name == "inception_v3" else {}  # its head needs 299 pixels
-    graph = netspec.load(name, inputs={kind: shape}, **heads)
+    graph = netspec.load(name, inputs={kind: shape}, params=heads)
     state = model.state_dict()
     if name in ORACLES:  # same order, other names
         state = dict(zip((w.key for w in graph.weights), state.values(), strict=True))

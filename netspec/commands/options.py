@@ -85,30 +85,21 @@ def weights(graph: Graph, args: argparse.Namespace) -> dict[str, NDArray[np.gene
     if args.skip_mismatched and not args.weights:
         raise UsageError("--skip-mismatched goes with --weights FILE")
 
-    from safetensors import SafetensorError
-
     from netspec.compiler import weights_for
-    from netspec.exports.worker import WorkerError
+
+    def skipped(text: str) -> None:
+        print(f"netspec: {text}", file=sys.stderr)
 
     try:
-        if args.skip_mismatched:
-            return {**weights_for(graph, seed=args.seed), **_fitting(graph, args.weights)}
-        return weights_for(graph, seed=args.seed, weights=args.weights)
+        return weights_for(
+            graph,
+            None if args.weights else args.seed,
+            args.weights,
+            skip_mismatched=args.skip_mismatched,
+            skipped=skipped,
+        )
     except ValueError as error:
         raise CommandError(str(error)) from None
-    except (SafetensorError, WorkerError) as error:
-        reason = getattr(error, "reason", str(error)).splitlines()[0]
-        raise CommandError(f"{args.weights} cannot be read: {reason}") from None
-
-
-def _fitting(graph: Graph, path: str) -> dict[str, NDArray[np.generic]]:
-    from netspec.exports.weights import read_fitting
-
-    found = read_fitting(graph, path)
-    for words, keys in (("left at its initial values", found.left), ("not used", found.unused)):
-        for key in keys:
-            print(f"netspec: {words}: {key}", file=sys.stderr)
-    return found.tensors
 
 
 @contextmanager
