@@ -4,13 +4,14 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: help demo test lint bench zoo clean
+.PHONY: help demo test lint bench mutants zoo clean
 
 help:
 	@echo "make demo    compile SqueezeNet for every backend and measure that they agree"
 	@echo "make test    lint, check the types, run the test suite"
 	@echo "make lint    ruff and mypy alone"
 	@echo "make bench   time the commands that people wait for"
+	@echo "make mutants break networks on purpose, and see that every mistake is found and blamed"
 	@echo "make zoo     measure every model on every backend and export, and write docs/zoo.md (hours)"
 	@echo "make clean   remove caches and build leftovers (.venv stays)"
 
@@ -32,6 +33,9 @@ lint: .venv/installed-test
 bench: .venv/installed-all
 	@$(BIN)/python tests/bench.py
 
+mutants: .venv/installed-test
+	@$(BIN)/python -m tests.mutants
+
 zoo: .venv/installed-all
 	@$(BIN)/python tests/zoo_matrix.py
 
@@ -46,4 +50,5 @@ clean:
 	@if [ ! -x $(BIN)/pip ]; then echo "== making .venv with $(PYTHON)"; $(PYTHON) -m venv .venv; fi
 	@echo "== installing netspec[$*] in .venv (frameworks are large: minutes on the first run)"
 	@$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[$*]'
+	@$(if $(filter test,$*),$(BIN)/python tests/software_vulkan.py || true) # else its tests skip
 	@touch $@ $(if $(filter test,$*),.venv/installed-all) # test includes all
