@@ -4,16 +4,17 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: help demo test lint bench mutants zoo clean
+.PHONY: help demo test lint bench mutants learning zoo clean
 
 help:
-	@echo "make demo    compile SqueezeNet for every backend and measure that they agree"
-	@echo "make test    lint, check the types, run the test suite"
-	@echo "make lint    ruff and mypy alone"
-	@echo "make bench   time the commands that people wait for"
-	@echo "make mutants break networks on purpose, and see that every mistake is found and blamed"
-	@echo "make zoo     measure every model on every backend and export, and write docs/zoo.md (hours)"
-	@echo "make clean   remove caches and build leftovers (.venv stays)"
+	@echo "make demo      compile SqueezeNet for every backend and measure that they agree"
+	@echo "make test      lint, check the types, run the test suite"
+	@echo "make lint      ruff and mypy alone"
+	@echo "make bench     time the commands that people wait for"
+	@echo "make mutants   break networks on purpose, and see that every mistake is found and blamed"
+	@echo "make learning  train LeNet in PyTorch and in Keras from the same start, five times"
+	@echo "make zoo       measure every model on every backend and export, and write docs/zoo.md (hours)"
+	@echo "make clean     remove caches and build leftovers (.venv stays)"
 
 demo: .venv/installed-all
 	@$(BIN)/python -m netspec.exports.demo
@@ -35,6 +36,9 @@ bench: .venv/installed-all
 
 mutants: .venv/installed-test
 	@$(BIN)/python -m tests.mutants
+
+learning: .venv/installed-test
+	@$(BIN)/python tests/learning.py
 
 zoo: .venv/installed-all
 	@$(BIN)/python tests/zoo_matrix.py
