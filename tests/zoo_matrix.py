@@ -190,11 +190,19 @@ def cells(name: str, found: Result | None) -> list[str]:
 
 
 def exact(rows: list[Result]) -> str:
-    """The worst float64 difference of all subjects over the largest output."""
-    found = [output["relative"] for row in rows for output in row["outputs"].values()]
-    if not found or None in found or any(row["status"] != "agreed" for row in rows):
-        return "**not the same**"
-    return f"{max(found):.0e}"
+    """The worst float64 difference of all subjects over the largest output.
+
+    One whose stored numbers are float32 is named with its own.
+    """
+    worst = {"agreed": 0.0, "rounded": 0.0}
+    for row in rows:
+        found = [output["relative"] for output in row["outputs"].values()]
+        if row["status"] not in worst or not found or None in found:
+            return "**not the same**"
+        worst[row["status"]] = max(worst[row["status"]], *found)
+    rounded = ", ".join(row["subject"] for row in rows if row["status"] == "rounded")
+    text = f"{worst['agreed']:.0e}"
+    return f"{text}; {rounded} {worst['rounded']:.0e}" if rounded else text
 
 
 def figure(row: Result) -> str:
