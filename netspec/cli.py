@@ -10,6 +10,7 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from netspec.diagnostics import SpecError
@@ -36,7 +37,8 @@ class CommandError(Exception):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code."""
     try:
-        args = _parser().parse_args(arguments)
+        arguments = sys.argv[1:] if arguments is None else arguments
+        args = _parser(arguments).parse_args(arguments)
         code = _run(args.command, args)
         sys.stdout.flush()
         return code
@@ -97,47 +99,93 @@ def _silence_stdout() -> None:
         return
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
+    """The grammar; only a command that `arguments` name has its options."""
     parser = argparse.ArgumentParser(
         prog="netspec",
         description="Compile a network's spec to PyTorch, Keras and ONNX that agree.",
-        epilog="SPEC is a name of the zoo (`netspec list`), a file, or FILE::VARIANT.",
+        epilog="SPEC is a name of the zoo (`netspec list`), a file, or FILE::VARIANT. "
+        "`netspec COMMAND --help` tells the options.",
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-
-    def command(name: str, function: str, text: str) -> argparse.ArgumentParser:
-        sub = commands.add_parser(name, help=text, description=text)
-        sub.set_defaults(command=f"netspec.commands.{function}")
-        return sub
-
-    command("list", "inspect:names", "List the models of the zoo.")
-    _specs(command("check", "inspect:check", "Check specs and explain their mistakes."), many=True)
-    _specs(command("show", "inspect:show", "Show a spec's nodes, shapes, parameters and MACs."))
-    command("schema", "inspect:schema", "Print the JSON Schema of specs, for editors.")
-
-    build = command("build", "produce:build", "Write source and weights, or an ONNX file.")
-    _specs(build)
-    build.add_argument("--backend", required=True, type=_backend, help="torch, keras or onnx")
-    _output(build, "a .py or .onnx file, a directory, or `-` to print the source (default: .)")
-    _weights(build, skip=True)
-
-    export = command("export", "produce:export", "Export to an ONNX file through a backend.")
-    _specs(export)
-    export.add_argument("--backend", required=True, choices=("torch", "keras", "onnx"))
-    _output(export, "an .onnx file or a directory (default: .)")
-    _weights(export, skip=True)
-
-    verify = command("verify", "measure:verify", "Measure that builds and exports agree.")
-    _specs(verify, many=True)
-    verify.add_argument(
-        "--backend", action="append", choices=("torch", "keras", "onnx"), help="may be repeated"
-    )
-    verify.add_argument("--runtime", action="append", metavar="NAME", help="may be repeated")
-    verify.add_argument("--model", metavar="FILE.onnx", help="measure this file")
-    verify.add_argument("--json", metavar="FILE", help="write the figures as JSON")
-    _weights(verify)
+    for name, (function, text, options) in COMMANDS.items():
+        command = commands.add_parser(name, help=text, description=text)
+        if name in arguments:
+            command.set_defaults(command=f"netspec.commands.{function}")
+            options(command)
     return parser
+
+
+def _build(parser: argparse.ArgumentParser) -> None:
+    _specs(parser)
+    parser.add_argument("--backend", type=_backend, metavar="NAME", help="torch, keras or onnx")
+    place = parser.add_mutually_exclusive_group()
+    _output(place, "a .py or .onnx file, a directory, or `-` to print the source (default: .)")
+    place.add_argument(
+        "--check", metavar="FILE", help="write nothing; tell whether FILE is current, or the diff"
+    )
+    _weights(parser, skip=True)
+
+
+def _export(parser: argparse.ArgumentParser) -> None:
+    _specs(parser)
+    parser.add_argument(
+        "--backend", required=True, type=_backend, metavar="NAME", help="torch, keras or onnx"
+    )
+    _output(parser, "an .onnx file or a directory (default: .)")
+    _weights(parser, skip=True)
+
+
+def _verify(parser: argparse.ArgumentParser) -> None:
+    _specs(parser, many=True)
+    parser.add_argument(
+        "--backend",
+        action="append",
+        type=_backend,
+        metavar="NAME",
+        help="torch, keras or onnx; may be repeated (default: all)",
+    )
+    parser.add_argument(
+        "--runtime",
+        action="append",
+        metavar="NAME",
+        help="one that `netspec runtimes` lists; may be repeated (default: torch, keras and "
+        "onnxruntime)",
+    )
+    parser.add_argument("--model", metavar="FILE.onnx", help="measure this file instead")
+    parser.add_argument(
+        "--training",
+        action="store_true",
+        help="also train with torch and Keras in float64, and compare gradients and parameters",
+    )
+    _reports(parser)
+    _weights(parser)
+
+
+def _judge(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("report", metavar="REPORT.json", help="what `verify --json` wrote")
+    parser.add_argument(
+        "--limit",
+        type=_positive,
+        metavar="X",
+        help="of errors in units of the predicted noise (default: as measured)",
+    )
+    parser.add_argument(
+        "--bound",
+        type=_positive,
+        metavar="X",
+        help="of float64 errors over the largest output (default: as measured)",
+    )
+    _reports(parser)
+
+
+def _runtimes(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _nothing(parser: argparse.ArgumentParser) -> None:
+    """For a command without options."""
 
 
 def _specs(parser: argparse.ArgumentParser, many: bool = False) -> None:
@@ -153,13 +201,15 @@ def _specs(parser: argparse.ArgumentParser, many: bool = False) -> None:
     )
 
 
-def _output(parser: argparse.ArgumentParser, text: str) -> None:
+def _output(parser: argparse._ActionsContainer, text: str) -> None:
     parser.add_argument("-o", "--output", default=".", metavar="PATH", help=text)
 
 
 def _weights(parser: argparse.ArgumentParser, skip: bool = False) -> None:
     group = parser.add_mutually_exclusive_group()
-    group.add_argument("--seed", type=_seed, default=0, help="of what is drawn (default: 0)")
+    group.add_argument(
+        "--seed", type=_seed, default=0, metavar="N", help="of what is drawn (default: 0)"
+    )
     group.add_argument("--weights", metavar="FILE", help="a .safetensors, .pt or .pth file")
     parser.set_defaults(skip_mismatched=False)
     if skip:
@@ -168,6 +218,24 @@ def _weights(parser: argparse.ArgumentParser, skip: bool = False) -> None:
             action="store_true",
             help="take what fits of --weights, and say what is left at its initial values",
         )
+
+
+def _reports(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", metavar="FILE", help="write the figures as JSON")
+    parser.add_argument("--junit", metavar="FILE", help="write JUnit XML, a test for each row")
+    parser.add_argument(
+        "--html", metavar="FILE", help="write a page with the network, coloured by error"
+    )
+
+
+def _positive(text: str) -> float:
+    try:
+        found = float(text)
+    except ValueError:
+        found = 0.0
+    if not 0.0 < found < float("inf"):
+        raise argparse.ArgumentTypeError(f"a limit is a number above 0, not {text!r}")
+    return found
 
 
 def _seed(text: str) -> int:
@@ -191,3 +259,25 @@ class _Version(argparse.Action):
 
         print(f"netspec {netspec.__version__}")
         parser.exit()
+
+
+COMMANDS: dict[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]]] = {
+    "list": ("inspect:names", "List the models of the zoo.", _nothing),
+    "check": (
+        "inspect:check",
+        "Check specs and explain their mistakes.",
+        partial(_specs, many=True),
+    ),
+    "show": ("inspect:show", "Show a spec's nodes, shapes, parameters and MACs.", _specs),
+    "schema": ("inspect:schema", "Print the JSON Schema of specs, for editors.", _nothing),
+    "build": ("produce:build", "Write source and weights, or an ONNX file.", _build),
+    "export": ("produce:export", "Export to an ONNX file through a backend.", _export),
+    "verify": ("measure:verify", "Measure that builds and exports agree.", _verify),
+    "judge": ("measure:judge", "Judge a saved report again; nothing is run.", _judge),
+    "runtimes": (
+        "runtimes:runtimes",
+        "List the runtimes, what each computes in, and why one cannot run.",
+        _runtimes,
+    ),
+}
+"""What each command runs, what it is for, and what adds its options."""

@@ -88,8 +88,12 @@ def _in_zoo(name: str) -> Found:
 
 
 def _names_in(path: Path) -> tuple[str | None, tuple[str, ...]]:
-    """A model's name and its variants', without checking it; None for a library."""
-    root = read(SourceText.of(path.name, path.read_text("utf-8")), Findings())
+    """A model's name and its variants', without checking it; None for a library.
+
+    In the zoo's files both stand before the blocks and the body: no more of it has to be read.
+    """
+    head = re.split("^(?:blocks|body):", path.read_text("utf-8"), maxsplit=1, flags=re.MULTILINE)
+    root = read(SourceText.of(path.name, head[0]), Findings())
     name = root.get("name") if isinstance(root, Mapping) else None
     if not isinstance(root, Mapping) or not isinstance(name, Scalar):
         return None, ()

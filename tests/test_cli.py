@@ -150,7 +150,6 @@ def test_a_wrong_command_exits_with_2(
     [
         [],
         ["frobnicate"],
-        ["build", "lenet5"],
         ["build", "lenet5", "--backend", "caffe"],
         ["build", "lenet5", "--backend", "torch", "--seed", "-1"],
         ["build", "lenet5", "--backend", "torch", "--seed", "1", "--weights", "w.safetensors"],
@@ -218,7 +217,7 @@ def test_build_writes_source_and_weights(backend: str, tmp_path: Path) -> None:
     graph = netspec.load("lenet5")
     assert {k: v.shape for k, v in weights.items()} == {w.key: w.shape for w in graph.weights}
     source = (tmp_path / f"lenet5_{backend}.py").read_text(encoding="utf-8")
-    assert "def build_model" in source
+    assert "build_model" in source
     assert "def load_weights" in source
     assert "import netspec" not in source
     assert "from netspec" not in source
@@ -235,7 +234,7 @@ def test_a_dash_prints_the_source_and_writes_nothing(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["build", "lenet5", "--backend", "torch", "-o", "-"]) == 0
-    assert "def build_model" in capsys.readouterr().out
+    assert "build_model" in capsys.readouterr().out
     assert files(tmp_path) == set()
 
 
@@ -438,6 +437,55 @@ def test_the_version(capsys: Capture) -> None:
         main(["--version"])
     assert done.value.code == 0
     assert capsys.readouterr().out == f"netspec {netspec.__version__}\n"
+
+
+def test_check_says_which_variants_are_bad(tmp_path: Path, capsys: Capture) -> None:
+    spec = tmp_path / "net.yaml"
+    spec.write_text(
+        "netspec: 1\nname: net\nparams: {k: 3}\nvariants: {a: {k: 99}, b: {k: 5}, c: {k: 77}}\n"
+        "inputs: {x: [3, 8, 8]}\nbody: [{conv: {out: 2, kernel: =k}}]\n"
+    )
+    assert main(["check", str(spec)]) == 1
+    out, err = capsys.readouterr()
+    assert [line.partition(":")[0] for line in out.splitlines()] == ["net", "b"]
+    assert err.count("error[bad-shape]") == 2
+    assert err.splitlines()[-1] == "netspec: errors in a, c"
+
+
+def test_check_of_a_library_checks_its_blocks(tmp_path: Path, capsys: Capture) -> None:
+    library = Path(netspec.__file__).parent.parent / "specs" / "fire.yaml"
+    assert main(["check", str(library)]) == 0
+    assert capsys.readouterr().out == f"{library}: ok, a library of blocks: fire\n"
+    bad = tmp_path / "bad.yaml"
+    bad.write_text(
+        "netspec: 1\nblocks:\n"
+        "  a: {params: {n: int}, body: [{conv: {out: =m, kernel: 3}}, reluu]}\n"
+        "  b: {body: [{a: {n: 1}}, c]}\n"
+        "  c: {body: [b]}\n"
+    )
+    assert main(["check", str(bad)]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    found = [line.split(": ", 1)[1] for line in err.splitlines() if ": error[" in line]
+    assert found == [
+        "error[bad-formula]: unknown name `m`",
+        "error[unknown-op]: unknown op or block `reluu`",
+        "error[block-cycle]: block `b` contains itself: `b` > `c` > `b`",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["show"], "is a library of blocks, not a model (a model has a `body`"),
+        (["check", "--set", "squeeze=3"], "nothing of it can be set"),
+        (["check", "--input", "x=3,8,8"], "nothing of it can be set"),
+    ],
+)
+def test_a_library_is_no_model(arguments: list[str], message: str, capsys: Capture) -> None:
+    library = Path(netspec.__file__).parent.parent / "specs" / "fire.yaml"
+    assert main([arguments[0], str(library), *arguments[1:]]) == 2
+    assert message in capsys.readouterr().err
 
 
 def test_check_of_a_file_with_variants_checks_its_defaults_too(tmp_path: Path) -> None:
