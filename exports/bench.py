@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 from netspec.exports.arrays import load_arrays, save_arrays
 from netspec.exports.export import Source, export_graph, save_weights
 from netspec.exports.noise import ComparisonError, Prediction, judge
+from netspec.exports.onnx_file import interface
 from netspec.exports.plan import Task
+from netspec.exports.qualify import explained, is_reduced, proven, qualified
 from netspec.exports.report import AGREED, DISAGREED, FAILED, NOT_RUN, ROUNDED, Blame, Row
 from netspec.exports.same import difference
 from netspec.exports.weights import Weights
-from netspec.exports.worker import UnavailableError, WorkerError, call, one_line
+from netspec.exports.worker import UnavailableError, WorkerError, one_line
 from netspec.graph import Graph
 
 WORKERS = 2
@@ -56,6 +58,7 @@ class Bench:
     tensors: Weights
     inputs: Mapping[str, NDArray[np.float32]]
     predictions: Mapping[str, Prediction]
+    rounded: Mapping[str, Prediction]  # by the rounding of stored numbers; for finished files
     folder: Path
     seed: int
     say: Progress
@@ -77,10 +80,12 @@ class Bench:
                 task: then.submit(self._outcome, task, exports)
                 for task in sorted(tasks, key=lambda task: task.is_export)
             }
-            return tuple(
+            found = tuple(
                 [Outcome(t) if isinstance(t, Row) else futures[t].result() for t in plan]
                 for plan in plans
             )
+        same = proven([outcome.row for plan in found for outcome in plan])
+        return tuple([replace(o, row=explained(o.row, same)) for o in plan] for plan in found)
 
     def blame(self, outcome: Outcome, target: Path) -> Blame | None:
         """The first node that departs, with its reproduction in `target`; None if none is found."""
@@ -101,8 +106,12 @@ class Bench:
         with tempfile.TemporaryDirectory(dir=self.folder) as folder:
             result = Path(folder, "result.npz")
             given = {"inputs": str(self._inputs), "result": str(result), **arguments}
-            info = call(task.runtime.job, **given, **task.runtime.options, **options)
+            info = task.runtime.run(**given, **options)
             return load_arrays(result), info
+
+    def is_finished(self, task: Task) -> bool:
+        """Whether the task's file holds rounded numbers: somebody else's, or too large for more."""
+        return task.file is not None or self._stored(task) != task.dtype
 
     @property
     def _inputs(self) -> Path:
@@ -130,21 +139,23 @@ class Bench:
         except Exception as error:  # whatever it is, a row must say it
             return Outcome(Row(*name, FAILED, reason=one_line(error)))
         row = self._judge(Row(*name, AGREED, info=info), task, results)
-        row = replace(row, seconds=time.perf_counter() - start)
-        departed = row.status in (DISAGREED, FAILED, ROUNDED)
+        row = qualified(replace(row, seconds=time.perf_counter() - start))
+        departed = row.status in (DISAGREED, FAILED, ROUNDED) and not is_reduced(row)
         sample = self._worst_sample(results) if departed else None
         return Outcome(row, task, arguments, sample)
 
     def _subject(self, task: Task, exports: Exports) -> dict[str, Any]:
         """The job's arguments that name what it runs."""
         if task.runtime.backend:
-            path = self.folder / f"{task.runtime.backend}_{task.dtype}.py"
+            path = self.folder / f"{task.runtime.name}_{task.dtype}.py"
             path.write_text(self.source(task.runtime.backend), encoding="utf-8")
             names = list(self.predictions)
             return {"source": str(path), "weights": str(self._weights), "names": names}
         model = task.file or exports[str(task.backend), self._stored(task)].result()
         if not model.is_file():
             raise FileNotFoundError(f"there is no file {model.name}")
+        if task.file:
+            interface(model)  # what no runtime can read is refused here, in one line
         shapes = {output.name: output.value.type.shape for output in self.graph.inference_outputs}
         return {"model": str(model), "outputs": shapes}
 
@@ -176,7 +187,7 @@ class Bench:
         figures, differences = {}, {}
         for name, prediction in self.predictions.items():
             try:
-                figures[name] = judge(prediction, results.get(name))
+                figures[name] = judge(self._noise(task, name), results.get(name))
                 differences[name] = difference(prediction, results.get(name))
             except ComparisonError as problem:
                 return replace(row, status=FAILED, reason=f"{name}: {problem}")
@@ -186,11 +197,19 @@ class Bench:
             return replace(row, status=_status(noisy), reason=reason, figures=figures)
         wrong = [name for name, d in differences.items() if not d.agreed]
         row = replace(row, status=_status(wrong), differences=differences)
-        finished = task.file or self._stored(task) != task.dtype
-        if wrong and finished and not noisy:
-            reason = "its stored numbers are rounded; errors smaller than this cannot be seen"
-            return replace(row, status=ROUNDED, reason=reason)
+        if wrong and not noisy and self.is_finished(task):
+            return replace(row, status=ROUNDED, reason="its stored numbers are rounded")
         return replace(row, reason=f"another function: {', '.join(wrong)}" if wrong else "")
+
+    def _noise(self, task: Task, name: str) -> Prediction:
+        """What a task's output is judged by: in float64 nothing rounds but a file's numbers."""
+        prediction = self.predictions[name]
+        if not self.is_finished(task):
+            return prediction
+        rounded = self.rounded[name]
+        if task.dtype == "float64":
+            return rounded
+        return Prediction(prediction.truth, prediction.noise + rounded.noise)
 
     def _worst_sample(self, results: Mapping[str, Array]) -> int:
         for name, prediction in self.predictions.items():

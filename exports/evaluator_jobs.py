@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from netspec.exports.arrays import load_arrays, save_arrays
 from netspec.exports.evaluator import NotEvaluatedError, Program
 from netspec.exports.fit import Array, Arrays, run_fitted
-from netspec.exports.onnx_file import interface
+from netspec.exports.onnx_file import flaw, interface
 from netspec.exports.tracing import Trace
-from netspec.exports.worker import UnavailableError
+from netspec.exports.worker import JobError, UnavailableError
 
 
 def run(
@@ -25,10 +26,11 @@ def run(
     """Run a file on an .npz of channels-first inputs; outputs by the spec's names go to an .npz.
 
     A file of a narrower type than float64 is evaluated in float64 all the same. With `trace`,
-    every value of one sample goes to that .npz.
+    every value of one sample goes to that .npz, and what the file stores.
 
     Raises:
         UnavailableError: the file has something that the evaluator lacks.
+        JobError: the file is not valid, or its inputs are not the spec's.
     """
     ports = interface(model)
     recorded = Trace(sample)
@@ -44,8 +46,16 @@ def run(
     try:
         program = Program.load(model, widen=ports.dtype != "float64")
         with recorded.saved(trace):
+            if trace:
+                recorded.constants(program.stored)
             results = run_fitted(ports, load_arrays(inputs), outputs, once)
     except NotEvaluatedError as lack:
         raise UnavailableError(f"not evaluated: {lack}") from None
+    except JobError:
+        raise
+    except Exception as error:  # in an invalid file it may be any
+        if reason := flaw(model):
+            raise JobError(f"{Path(model).name} is not valid ONNX: {reason}") from error
+        raise
     save_arrays(result, results)
     return {"stored": ports.dtype}

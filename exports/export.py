@@ -9,18 +9,21 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from netspec.arguments import Params, Shapes
 from netspec.exports.onnx_file import check_interface, expected_interface
 from netspec.exports.runtimes import missing
-from netspec.exports.weights import Weights, WeightsLike, read_weights
+from netspec.exports.weights import Weights, WeightsLike
 from netspec.exports.worker import UnavailableError, call
 from netspec.graph import Graph
+from netspec.zoo import UsageError
 
-BACKENDS = ("torch", "keras", "onnx")
 NEEDS = {
     "torch": ("torch", "onnx", "onnxscript"),
     "keras": ("keras", "tensorflow", "tf2onnx", "onnx"),
     "onnx": ("onnx",),
 }
+BACKENDS = tuple(NEEDS)
+"""The backends that have an exporter; others write source alone."""
 
 Source = Callable[[str], str]
 """Gives the source that a backend generates for the spec."""
@@ -32,30 +35,38 @@ def export(
     /,
     *,
     backend: str = "onnx",
-    seed: int = 0,
+    seed: int | None = None,
     weights: WeightsLike | None = None,
-    **params: Any,
+    skip_mismatched: bool = False,
+    inputs: Shapes | None = None,
+    params: Params | None = None,
+    **named: Any,
 ) -> None:
     """Write a spec's network as an ONNX file whose interface does not tell which backend made it.
 
     Inputs and outputs have the spec's names, float32, channels first, any batch; training-only
-    outputs are left out. Without `weights` the spec's initialisers give them, by `seed`. The file
-    appears whole or not at all.
+    outputs are left out. `path` ends in `.onnx`; the file appears whole or not at all. The other
+    arguments are those of `netspec.build`.
 
     Raises:
         SpecError: the spec has errors.
-        ValueError: there is no such backend, or the weights are another network's.
+        UsageError: there is no such spec, parameter, input or backend.
+        TypeError: an argument is of the wrong type.
+        ValueError: the path names no ONNX file, or the seed or the weights are not what they
+            should be.
         UnavailableError: the backend's packages are not installed.
         WorkerError: the exporter failed.
     """
     import netspec
-    from netspec.initial import initial_weights
+    from netspec.compiler import weights_for
 
-    graph = netspec.load(spec, **params)
-    tensors = initial_weights(graph, seed) if weights is None else read_weights(graph, weights)
+    if Path(path).suffix != ".onnx":
+        raise ValueError(f"{path} is no name of an ONNX file, which ends in .onnx")
+    graph = netspec.load(spec, inputs=inputs, params=params, **named)
+    tensors = weights_for(graph, seed, weights, skip_mismatched=skip_mismatched)
     export_graph(
         graph,
-        lambda name: netspec.source(spec, backend=name, **params),
+        lambda name: netspec.source(spec, backend=name, inputs=inputs, params=params, **named),
         tensors,
         path,
         backend=backend,
@@ -77,7 +88,7 @@ def export_graph(
     rounded to float32, so that nothing is rounded in folding.
     """
     if backend not in BACKENDS:
-        raise ValueError(f"no backend is called {backend}: there are {', '.join(BACKENDS)}")
+        raise UsageError(f"no exporter for backend {backend!r}", f"there are {', '.join(BACKENDS)}")
     if reason := missing(*NEEDS[backend]):
         raise UnavailableError(reason)
     target = Path(path).resolve()

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netspec.exports.onnx_file import Interface, Port
+from netspec.exports.worker import JobError
 
 Array = NDArray[Any]
 Arrays = dict[str, Array]
@@ -24,10 +25,10 @@ def run_fitted(
 
     `outputs` gives each wanted output's shape without the batch. A port is found by its name, or,
     where the names are others, by its position; a channels-last port is recognised by its shape.
-    A file with a fixed batch is run once for each part of that size.
+    A file with a fixed batch is run once for each part of that size, the last one filled up.
 
     Raises:
-        ValueError: the ports cannot be those of the spec.
+        JobError: the ports cannot be those of the spec.
     """
     ports = _paired(interface.inputs, inputs, "input")
     feeds = {port.name: _to_port(port, inputs[name]) for name, port in ports.items()}
@@ -43,18 +44,18 @@ def _paired(ports: Sequence[Port], wanted: Mapping[str, Any], word: str) -> dict
         return {name: by_name[name] for name in wanted}
     if len(ports) == len(wanted) == 1:
         return {next(iter(wanted)): ports[0]}
-    raise ValueError(
+    raise JobError(
         f"the file's {word}s are {', '.join(by_name)}; the spec's are {', '.join(wanted)}"
     )
 
 
 def _to_port(port: Port, x: Array) -> Array:
     if len(port.shape) != x.ndim:
-        raise ValueError(f"the file's input {port} cannot take a value of shape {x.shape[1:]}")
+        raise JobError(f"the file's input {port} cannot take a value of shape {x.shape[1:]}")
     last = np.moveaxis(x, 1, -1)
     fitting = next((value for value in (x, last) if _fits(port, value)), None)
     if fitting is None:
-        raise ValueError(f"the file's input {port} cannot take a value of shape {x.shape[1:]}")
+        raise JobError(f"the file's input {port} cannot take a value of shape {x.shape[1:]}")
     return np.ascontiguousarray(fitting, dtype=port.dtype)
 
 
@@ -82,10 +83,14 @@ def _in_parts(
     batch = len(next(iter(feeds.values())))
     if size is None or size == batch:
         return run(feeds)
-    if batch % size:
-        raise ValueError(f"the file's batch is fixed at {size}, which does not divide {batch}")
+    # The last part is filled up with the first samples; what they give is cut off again.
     parts = [
-        run({name: x[start : start + size] for name, x in feeds.items()})
+        run(
+            {
+                name: np.take(x, range(start, start + size), 0, mode="wrap")
+                for name, x in feeds.items()
+            }
+        )
         for start in range(0, batch, size)
     ]
-    return [np.concatenate(pieces) for pieces in zip(*parts, strict=True)]
+    return [np.concatenate(pieces)[:batch] for pieces in zip(*parts, strict=True)]

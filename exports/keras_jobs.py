@@ -1,13 +1,14 @@
-"""What a worker does with Keras on TensorFlow: run generated source."""
+"""What a worker does with Keras, on the engine that KERAS_BACKEND names: run generated source."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
+from netspec.exports import keras_engine, precision
 from netspec.exports.arrays import load_arrays, save_arrays
 from netspec.exports.model_source import by_name, load_model, round_attributes
 from netspec.exports.tracing import Trace
@@ -20,22 +21,67 @@ def run(
     result: str,
     names: list[str],
     dtype: str = "float32",
+    mode: str = keras_engine.EAGER,
+    device: str = "cpu",
     trace: str | None = None,
     sample: int = 0,
 ) -> dict[str, Any]:
     """Run the source's model on an .npz of channels-first inputs; outputs go to an .npz.
 
-    With `trace`, every value of one sample goes to that .npz, as Keras has it: channels last.
+    `mode` is one of `keras_engine`. With `trace`, every value of one sample goes to that .npz, as
+    Keras has it, channels last and without being compiled.
+
+    Raises:
+        UnavailableError: there is no such device.
+        JobError: an output was computed elsewhere.
     """
-    tf.config.experimental.enable_tensor_float_32_execution(False)
-    model = load(source, weights, dtype)
-    arrays = load_arrays(inputs)
-    values = {name: np.moveaxis(x, 1, -1).astype(dtype) for name, x in arrays.items()}
-    outputs = by_name(call(model, values), names)
-    if trace:
-        _record(model, values, sample, trace)
-    save_arrays(result, {n: np.moveaxis(np.asarray(y), -1, 1) for n, y in outputs.items()})
-    return {"version": keras.__version__, "tensorflow": tf.__version__}
+    with keras_engine.prepare(dtype, device):
+        model = load(source, weights, dtype)
+        arrays = load_arrays(inputs)
+        values = {name: np.moveaxis(x, 1, -1).astype(dtype) for name, x in arrays.items()}
+        outputs = by_name(_applied(model, mode)(values), names)
+        info: dict[str, Any] = {
+            "version": keras_engine.VERSION,
+            "device": keras_engine.require_device(list(outputs.values()), device),
+        }
+        if trace:
+            _record(model, values, sample, trace)
+        elif dtype == "float32":
+            info |= {"settings": keras_engine.settings(), "bits": _bits(mode)}
+    found = {name: keras.ops.convert_to_numpy(y) for name, y in outputs.items()}
+    save_arrays(result, {name: np.moveaxis(y, -1, 1) for name, y in found.items()})
+    return info
+
+
+def _applied(model: keras.Model, mode: str) -> Callable[[dict[str, Any]], Any]:
+    """The model as a function of channels-last values by input name, in a mode."""
+
+    def apply(state: Any, values: dict[str, Any]) -> Any:
+        with keras.StatelessScope(zip(model.variables, state, strict=True)):
+            return call(model, values)
+
+    if mode == keras_engine.EAGER:
+        return lambda values: call(model, values)
+    # Variables are arguments: as constants of the program they would be folded, at great length.
+    function = keras_engine.compiled(apply, mode)
+    return lambda values: function([variable.value for variable in model.variables], values)
+
+
+def _bits(mode: str) -> dict[str, int]:
+    conv, matmul = precision.probes().values()
+    kernel = np.ascontiguousarray(conv.weight.transpose(2, 3, 1, 0))
+
+    def apply(image: Any, rows: Any) -> tuple[Any, Any]:
+        return keras.ops.conv(image, kernel), keras.ops.matmul(rows, matmul.weight)
+
+    function = keras_engine.compiled(apply, mode)
+
+    def run(image: Any, rows: Any) -> tuple[Any, Any]:
+        last = np.ascontiguousarray(np.moveaxis(image, 1, -1))
+        found = [keras.ops.convert_to_numpy(y) for y in function(last, rows)]
+        return np.moveaxis(found[0], -1, 1), found[1]
+
+    return precision.measure(run)
 
 
 def _record(model: keras.Model, values: dict[str, Any], sample: int, path: str) -> None:
@@ -50,7 +96,7 @@ def _record(model: keras.Model, values: dict[str, Any], sample: int, path: str) 
     batch = len(next(iter(values.values())))
     with trace.saved(path):
         for name, value in zip(tensors, found, strict=True):
-            trace.add(name, np.asarray(value), batch)
+            trace.add(name, keras.ops.convert_to_numpy(value), batch)
 
 
 def load(source: str, weights: str, dtype: str) -> keras.Model:

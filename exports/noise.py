@@ -2,6 +2,8 @@
 
 Each node's own rounding (`rounding.py`) is drawn at random and added to the float64 reference as
 it runs; what arrives at the outputs is the prediction. A float32 result is judged in its units.
+The same is done with the rounding of stored numbers alone: a finished float32 file that folded
+batch norms into its weights is, evaluated in float64, that far from the truth.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from netspec.exports.rounding import U, deviation, is_exact
+from netspec.exports.rounding import SIGMA, U, deviation, is_exact
 from netspec.graph import Graph, Node, Value
 from netspec.reference import evaluate, node_weights
 
@@ -77,13 +79,14 @@ def predict(
     *,
     seed: int = 0,
     runs: int = RUNS,
+    stored: bool = False,
 ) -> dict[str, Prediction]:
     """Truth and noise of every inference output for `inputs` `(batch, channels, *spatial)`.
 
     A sample at a time, with its noisy copies beside it as a batch, so that memory stays bounded.
+    With `stored`, nothing rounds but the numbers that a float32 file holds.
     """
-    rng = np.random.Generator(np.random.Philox(seed))
-    noise = _Noise(rng, runs, _doubles(weights))
+    noise = Noise.of(weights, seed, runs, stored=stored)
     batch = len(next(iter(inputs.values())))
     samples = [
         _sample(graph, noise, {name: x[i : i + 1] for name, x in inputs.items()})
@@ -106,8 +109,7 @@ def node_noise(
     runs: int = RUNS,
 ) -> dict[Value, float]:
     """The largest error predicted for every value that one sample's inference makes."""
-    rng = np.random.Generator(np.random.Philox(seed))
-    noise = _Noise(rng, runs, _doubles(weights))
+    noise = Noise.of(weights, seed, runs)
     largest: dict[Value, float] = {}
 
     def after(node: Node, given: tuple[Array, ...], output: Array) -> Array:
@@ -152,7 +154,7 @@ def require_comparable(prediction: Prediction, result: NDArray[Any] | None) -> A
     return np.asarray(result, np.float64)
 
 
-def _sample(graph: Graph, noise: _Noise, inputs: Mapping[str, NDArray[Any]]) -> dict[str, Array]:
+def _sample(graph: Graph, noise: Noise, inputs: Mapping[str, NDArray[Any]]) -> dict[str, Array]:
     values = {
         value: np.repeat(np.asarray(inputs[value.name], np.float64), noise.copies, axis=0)
         for value in graph.inputs
@@ -168,12 +170,25 @@ def _sample(graph: Graph, noise: _Noise, inputs: Mapping[str, NDArray[Any]]) -> 
 
 
 @dataclass(frozen=True, slots=True)
-class _Noise:
-    """Adds a node's rounding to every copy of the sample but the first, which stays the truth."""
+class Noise:
+    """Adds a node's rounding to every copy of the sample but the first, which stays the truth.
+
+    With `stored`, that of the numbers which a float32 file holds; else that of the arithmetic.
+    """
 
     rng: np.random.Generator
     runs: int
     weights: dict[str, Array]
+    stored: bool = False
+
+    @staticmethod
+    def of(
+        weights: Mapping[str, NDArray[Any]], seed: int, runs: int = RUNS, *, stored: bool = False
+    ) -> Noise:
+        """Noise drawn by a seed, for a network with these weights."""
+        rng = np.random.Generator(np.random.Philox(seed))
+        doubles = {key: np.asarray(w, np.float64) for key, w in weights.items()}
+        return Noise(rng, runs, doubles, stored)
 
     @property
     def copies(self) -> int:
@@ -183,15 +198,18 @@ class _Noise:
         if not node.inputs or is_exact(node):
             return output
         output = _copies(output, self.copies)
-        noisy = output[1:]
+        noisy, clean = output[1:], output[:1]
         weights = node_weights(node, self.weights)
-        truth = tuple(x[:1] for x in inputs)
-        added = deviation(node, truth, weights, output[:1])
+        given = tuple(x[:1] for x in inputs)
         if node.op.kind in ("affine", "batch_norm", "normalize"):
-            noisy += self._affine(node, truth[0], weights, output[:1])
-        if not (isinstance(added, float) and added == 0.0):
-            noisy += added * self.rng.standard_normal(noisy.shape, dtype=np.float32)
-        noisy += noisy * (U * self._uniform(noisy.shape))
+            noisy += self._affine(node, given[0], weights, clean)
+        elif self.stored and not node.op.join:
+            noisy += self._of_numbers(node, given, weights, clean)
+        if not self.stored:
+            added = deviation(node, given, weights, clean)
+            if not (isinstance(added, float) and added == 0.0):
+                noisy += added * self.rng.standard_normal(noisy.shape, dtype=np.float32)
+            noisy += noisy * (U * self._uniform(noisy.shape))
         return output
 
     def _affine(self, node: Node, x: Array, weights: dict[str, Array], output: Array) -> Array:
@@ -200,12 +218,26 @@ class _Noise:
         shape = (self.runs, *b.shape[1:])
         return np.asarray(U * (self._uniform(shape) * (output - b) + self._uniform(shape) * b))
 
+    def _of_numbers(
+        self, node: Node, given: tuple[Array, ...], weights: dict[str, Array], output: Array
+    ) -> Array:
+        """The node's numbers rounded once: the same error at every place, so no mean removes it.
+
+        An op with weights is linear in those of a weighted sum. Of any other, the constants of
+        whatever it was composed of are rounded, to the effect that its arithmetic would have.
+        """
+        if node.op.terms(*node.input_types) > 0:
+            errors = [
+                {name: w * (U * self._uniform(w.shape)) for name, w in weights.items()}
+                for _ in range(self.runs)
+            ]
+            return np.concatenate([node.op.reference(*given, **error) for error in errors])
+        each = (self.runs, *(1,) * (output.ndim - 1))
+        added = deviation(node, given, weights, output) + SIGMA * np.abs(output)
+        return np.asarray(added * self.rng.standard_normal(each))
+
     def _uniform(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
         return self.rng.random(shape, dtype=np.float32) * np.float32(2.0) - np.float32(1.0)
-
-
-def _doubles(weights: Mapping[str, NDArray[Any]]) -> dict[str, Array]:
-    return {key: np.asarray(w, np.float64) for key, w in weights.items()}
 
 
 def _copies(output: Array, copies: int) -> Array:

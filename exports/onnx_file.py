@@ -68,7 +68,7 @@ def interface(path: str | os.PathLike[str]) -> Interface:
     """The interface of a file.
 
     Raises:
-        ValueError: the file cannot be read as ONNX.
+        ValueError: the file cannot be read as ONNX, or computes nothing.
     """
     import onnx
 
@@ -78,7 +78,20 @@ def interface(path: str | os.PathLike[str]) -> Interface:
         raise ValueError(f"{Path(path).name} is not a readable ONNX file: {error}") from error
     stored = {tensor.name for tensor in model.graph.initializer}
     inputs = tuple(_read(value) for value in model.graph.input if value.name not in stored)
+    if not inputs or not model.graph.output:
+        raise ValueError(f"{Path(path).name} holds no network: it lacks inputs or outputs")
     return Interface(inputs, tuple(_read(value) for value in model.graph.output))
+
+
+def flaw(path: str | os.PathLike[str]) -> str:
+    """What makes a file invalid, in a line; empty if nothing is found."""
+    import onnx
+
+    try:
+        onnx.checker.check_model(os.fspath(path))
+    except Exception as error:  # of the checker, or of protobuf
+        return " ".join(str(error).split())
+    return ""
 
 
 def finish(model: ModelProto, wanted: Interface, path: str | os.PathLike[str]) -> None:

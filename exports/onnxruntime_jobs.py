@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from typing import Any
 
 import onnxruntime as ort
 
+from netspec.exports import precision
 from netspec.exports.arrays import load_arrays, save_arrays
 from netspec.exports.fit import Array, Arrays, run_fitted
 from netspec.exports.onnx_file import interface
 from netspec.exports.tracing import Trace
-from netspec.exports.worker import UnavailableError
+from netspec.exports.worker import JobError, UnavailableError, one_line
 
 CPU = "CPUExecutionProvider"
-HEAVY = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul", "FusedConv", "FusedMatMul"})
+WEBGPU = "WebGpuExecutionProvider"
+HEAVY = ("Conv", "Gemm", "MatMul", "Einsum", "Attention", "RNN", "LSTM", "GRU")
+"""What the types of ops that multiply matrices have in their names, fused ones included."""
+SHOWN = 5
 
 
-class FallbackError(Exception):
+class FallbackError(JobError):
     """A session does not compute on the provider that was asked for."""
 
 
@@ -38,10 +43,11 @@ def run(
     Raises:
         UnavailableError: the provider finds no device.
         FallbackError: the provider is not in use, or left convolutions or matrix products out.
+        JobError: the file cannot be loaded.
     """
     ports = interface(model)
     session = _session(_all_visible(model) if trace else model, provider, options or {})
-    placement = _placement(session, provider)
+    placement, elsewhere = _placement(session, provider)
     names = [output.name for output in session.get_outputs()]
     recorded = Trace(sample)
     done = 0
@@ -57,8 +63,38 @@ def run(
 
     with recorded.saved(trace):
         results = run_fitted(ports, load_arrays(inputs), outputs, once)
+    _require(session, provider)  # a session may also fall back while it runs
     save_arrays(result, results)
-    return {"version": ort.__version__, "provider": provider, "placement": placement}
+    info = {
+        "version": ort.__version__,
+        "device": _device(provider),
+        "placement": placement,
+        "elsewhere": elsewhere,
+    }
+    if not trace:
+        probe = _session(precision.onnx_model(), provider, options or {})
+        info |= {"settings": _settings(probe, provider), "bits": _bits(probe)}
+    return info
+
+
+def _bits(session: Any) -> dict[str, int]:
+    names = [value.name for value in session.get_inputs()]
+    return precision.measure(
+        lambda *values: tuple(session.run(None, dict(zip(names, values, strict=True))))
+    )
+
+
+def _settings(session: Any, provider: str) -> dict[str, str]:
+    """What the provider says of its arithmetic, and the switch of its libraries."""
+    said = session.get_provider_options().get(provider, {})
+    kept = {name: value for name, value in said.items() if _is_of_precision(name)}
+    if provider in (CPU, WEBGPU):
+        return kept
+    return {**kept, "NVIDIA_TF32_OVERRIDE": os.environ.get("NVIDIA_TF32_OVERRIDE", "not set")}
+
+
+def _is_of_precision(name: str) -> bool:
+    return any(word in name.lower() for word in ("tf32", "fp16", "bf16", "int8", "precision"))
 
 
 def _all_visible(model: str) -> bytes:
@@ -79,39 +115,77 @@ def _session(model: str | bytes, provider: str, options: dict[str, str]) -> Any:
     settings = ort.SessionOptions()
     settings.log_severity_level = 3
     settings.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
-    if provider == "WebGpuExecutionProvider":
-        _add_webgpu(settings)
-        session = ort.InferenceSession(model, settings)
+    chosen = {}
+    if provider == WEBGPU:
+        settings.add_provider_for_devices([_webgpu_device()], options)
     elif provider not in ort.get_available_providers():
         raise FallbackError(f"{provider} is not in this build of ONNX Runtime")
     else:
-        session = ort.InferenceSession(model, settings, providers=[(provider, options)])
+        chosen = {"providers": [(provider, options)]}
+    try:
+        # By itself it would try again on the CPU, and say so on the standard output alone.
+        session = ort.InferenceSession(model, settings, enable_fallback=0, **chosen)
+    except Exception as error:  # its exceptions have no common class but this
+        if provider == WEBGPU and "adapter" in str(error):
+            raise UnavailableError("WebGPU finds no adapter: there is no Vulkan driver") from None
+        raise JobError(f"ONNX Runtime makes no session: {one_line(error)}") from None
+    _require(session, provider)
+    return session
+
+
+def _require(session: Any, provider: str) -> None:
     if session.get_providers()[0] != provider:
         raise FallbackError(
             f"{provider} was asked for; {', '.join(session.get_providers())} is in use"
         )
-    return session
 
 
-def _add_webgpu(settings: Any) -> None:
-    import onnxruntime_ep_webgpu as webgpu  # type: ignore[import-not-found,unused-ignore]
+def _webgpu_device() -> Any:
+    import onnxruntime_ep_webgpu as webgpu  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
-    ort.register_execution_provider_library("webgpu", webgpu.get_library_path())
-    devices = [d for d in ort.get_ep_devices() if d.ep_name == webgpu.get_ep_name()]
+    if not any(device.ep_name == WEBGPU for device in ort.get_ep_devices()):
+        ort.register_execution_provider_library("webgpu", webgpu.get_library_path())
+    devices = [device for device in ort.get_ep_devices() if device.ep_name == WEBGPU]
     if not devices:
-        raise UnavailableError("the WebGPU provider found no device")
-    settings.add_provider_for_devices(devices[:1], {})
+        raise UnavailableError("the WebGPU provider finds no device")
+    return max(devices, key=_is_gpu)
 
 
-def _placement(session: Any, provider: str) -> dict[str, int]:
-    """Nodes by provider."""
+def _is_gpu(device: Any) -> bool:
+    return bool(device.device.type == ort.OrtHardwareDeviceType.GPU)
+
+
+def _device(provider: str) -> str:
+    """Where a provider computes, in words."""
+    if provider == CPU:
+        return "CPU"
+    if provider != WEBGPU:
+        return "GPU"
+    found = _webgpu_device()
+    return f"GPU of {found.device.vendor}" if _is_gpu(found) else "software adapter on the CPU"
+
+
+def _placement(session: Any, provider: str) -> tuple[dict[str, int], list[str]]:
+    """Nodes by provider, and the names of those on another than this one.
+
+    Raises:
+        FallbackError: what is to be fast is not on it, or nothing is.
+    """
     counts: Counter[str] = Counter()
-    strayed = []
+    elsewhere, heavy = [], []
     for part in session.get_provider_graph_assignment_info():
-        nodes = part.get_nodes()
-        counts[part.ep_name] += len(nodes)
-        if part.ep_name != provider:
-            strayed += [node.name or node.op_type for node in nodes if node.op_type in HEAVY]
-    if strayed:
-        raise FallbackError(f"{provider} left to another provider: {', '.join(strayed[:5])}")
-    return dict(counts)
+        for node in part.get_nodes():
+            counts[part.ep_name] += 1
+            if part.ep_name != provider:
+                name = node.name or node.op_type
+                elsewhere.append(name)
+                heavy += [name] if any(word in node.op_type for word in HEAVY) else []
+    if heavy:
+        raise FallbackError(f"{provider} left to another provider: {_listed(heavy)}")
+    if counts and not counts[provider]:
+        raise FallbackError(f"no node of the file is on {provider}")
+    return dict(counts), elsewhere
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if names[SHOWN:] else "")

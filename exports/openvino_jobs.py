@@ -1,26 +1,47 @@
-"""What a worker does with OpenVINO: run a file on its CPU plug-in, in float32."""
+"""What a worker does with OpenVINO: run a file on its CPU plug-in, told which precision to use."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import openvino  # type: ignore[import-not-found,unused-ignore]
+import openvino  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
+from netspec.exports import precision
 from netspec.exports.arrays import load_arrays, save_arrays
 from netspec.exports.fit import run_fitted
 from netspec.exports.onnx_file import interface
+from netspec.exports.worker import JobError, one_line
+
+HINT = "INFERENCE_PRECISION_HINT"
 
 
-def run(model: str, inputs: str, result: str, outputs: dict[str, list[int]]) -> dict[str, Any]:
-    """Run a file on an .npz of channels-first inputs; outputs by the spec's names go to an .npz."""
-    # The default precision is bfloat16 on processors with AMX.
-    compiled = openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    precision = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
-    if precision != "f32":
-        raise RuntimeError(f"OpenVINO computes in {precision}, not in f32")
-    values = load_arrays(inputs)
-    results = run_fitted(
-        interface(model), values, outputs, lambda feeds: list(compiled(feeds).values())
-    )
+def run(
+    model: str, inputs: str, result: str, outputs: dict[str, list[int]], hint: str = "f32"
+) -> dict[str, Any]:
+    """Run a file on an .npz of channels-first inputs; outputs by the spec's names go to an .npz.
+
+    Without a hint OpenVINO computes in bfloat16 where the processor can.
+
+    Raises:
+        JobError: the file cannot be loaded.
+    """
+    ports, values = interface(model), load_arrays(inputs)
+    compiled = _compiled(model, hint)
+    results = run_fitted(ports, values, outputs, lambda feeds: list(compiled(feeds).values()))
     save_arrays(result, results)
-    return {"version": openvino.__version__, "precision": precision}
+    probe = _compiled(precision.onnx_model(), hint)
+    return {
+        "version": openvino.__version__.partition("-")[0],  # the rest names its build
+        "device": openvino.Core().get_property("CPU", "FULL_DEVICE_NAME"),
+        "settings": {HINT: compiled.get_property(HINT).get_type_name()},
+        "bits": precision.measure(lambda *values: tuple(probe(list(values)).values())),
+    }
+
+
+def _compiled(model: str | bytes, hint: str) -> Any:
+    try:
+        core = openvino.Core()
+        read = core.read_model(model)
+        return core.compile_model(read, "CPU", {HINT: hint})
+    except RuntimeError as error:
+        raise JobError(f"OpenVINO compiles no such model: {one_line(error)}") from None

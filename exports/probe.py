@@ -34,26 +34,94 @@ SPREADS = {
 }
 """The spread wanted of a value by the op that reads it; 1 for the others."""
 
+KNEES = {
+    **dict.fromkeys(("relu", "leaky_relu", "prelu", "elu", "abs"), (0.0,)),
+    "relu6": (0.0, 6.0),
+    **dict.fromkeys(("hard_sigmoid", "hard_swish"), (-3.0, 3.0)),
+}
+"""Where an op changes from one formula to another, by its kind."""
+
+FLAT = {
+    "relu": (0.0, np.inf),
+    "relu6": (0.0, 6.0),
+    "hard_sigmoid": (-3.0, 3.0),
+    "hard_swish": (-3.0, np.inf),
+}
+"""Up to where and from where an op's result does not change with its input."""
+
+SILENT = 0.01  # of a node's channels may be cut off
+FEW, MANY = 2, 7  # samples
+FAINT = 1e-3  # times a sample's contrast and level
+CHEAP = 10**9  # multiply-accumulates that `MANY` samples may cost
+
 
 def probe_inputs(graph: Graph, seed: int, batch: int) -> Inputs:
     """Random samples with detail, coarse structure, and contrast and level of their own.
 
-    White noise alone would look the same to a network that ends in an average.
+    White noise alone would look the same to a network that ends in an average. Where images are
+    standardised, the last of many samples has so little contrast that the deviation's floor acts.
+    The first samples are the same however many there are.
     """
-    return {
-        value.name: _sample(np.random.Generator(np.random.Philox([seed, index])), value, batch)
+    samples = {
+        value.name: np.concatenate(
+            [
+                _sample(np.random.Generator(np.random.Philox([seed, (index << 32) + n])), value)
+                for n in range(batch)
+            ]
+        )
         for index, value in enumerate(graph.inputs)
     }
+    if batch >= MANY and any(node.op.kind == "standardize_image" for node in graph.nodes):
+        for x in samples.values():
+            x[MANY - 1] *= np.float32(FAINT)
+    return samples
 
 
 def probe_weights(graph: Graph, seed: int) -> Weights:
     """Every stored tensor by key, calibrated; heads that exist only in training as well."""
     calibration = _Calibration(graph, np.random.Generator(np.random.Philox([seed, 1 << 32])))
-    inputs = probe_inputs(graph, seed + 1, CALIBRATION_BATCH)
+    # The samples that will be used are among these: where maps are small, statistics of others
+    # would leave them far outside of what the network expects.
+    inputs = probe_inputs(graph, seed, MANY if graph.macs * MANY <= CHEAP else CALIBRATION_BATCH)
     values = {value: inputs[value.name].astype(np.float64) for value in graph.inputs}
     evaluate(graph.nodes, calibration.weights, values, after=calibration.adjust)
     dtypes = {w.key: w.dtype for w in graph.weights}
     return {key: w.astype(dtypes[key]) for key, w in calibration.weights.items()}
+
+
+def enough_inputs(graph: Graph, weights: Weights, seed: int) -> Inputs:
+    """Two samples, or seven where they cost little or two leave something unseen."""
+    if graph.macs * MANY > CHEAP:
+        few = probe_inputs(graph, seed, FEW)
+        if not unseen(graph, weights, few):
+            return few
+    return probe_inputs(graph, seed, MANY)
+
+
+def unseen(graph: Graph, weights: Weights, inputs: Inputs) -> list[str]:
+    """Where these inputs show little: no value beyond a knee, or channels that are cut off.
+
+    A channel whose values all lie where an activation is flat hides what comes before it.
+    """
+    found = []
+
+    def after(node: Node, given: tuple[Array, ...], output: Array) -> Array:
+        for knee in KNEES.get(node.op.kind, ()):
+            if given[0].min() >= knee:
+                found.append(f"{node.path}: no value lies below {knee:g}")
+            elif given[0].max() <= knee:
+                found.append(f"{node.path}: no value lies above {knee:g}")
+        if flat := FLAT.get(node.op.kind):
+            x = given[0]
+            within = ((x <= flat[0]) | (x >= flat[1])).all((0, *range(2, x.ndim)))
+            if within.mean() > SILENT:
+                found.append(f"{node.path}: {within.sum()} of {within.size} channels are cut off")
+        return output
+
+    values = {value: inputs[value.name].astype(np.float64) for value in graph.inputs}
+    wanted = [output.value for output in graph.inference_outputs]
+    evaluate(graph.inference_nodes, weights, values, wanted=wanted, after=after)
+    return found
 
 
 def insensitive(truth: Mapping[str, Array]) -> list[str]:
@@ -68,15 +136,15 @@ def insensitive(truth: Mapping[str, Array]) -> list[str]:
     ]
 
 
-def _sample(rng: np.random.Generator, value: Value, batch: int) -> NDArray[np.float32]:
+def _sample(rng: np.random.Generator, value: Value) -> NDArray[np.float32]:
     channels, spatial = value.type.channels, value.type.spatial
-    coarse = rng.standard_normal((batch, channels, *(min(5, size) for size in spatial)))
+    coarse = rng.standard_normal((1, channels, *(min(5, size) for size in spatial)))
     for axis, size in enumerate(spatial, start=2):
         coarse = np.take(coarse, np.arange(size) * coarse.shape[axis] // size, axis)
-    each = (batch, channels, *(1,) * len(spatial))
+    each = (1, channels, *(1,) * len(spatial))
     contrast = rng.uniform(0.5, 1.5, each)
     level = rng.normal(0.0, 0.5, each)
-    detail = rng.standard_normal((batch, channels, *spatial))
+    detail = rng.standard_normal((1, channels, *spatial))
     return (contrast * (0.8 * coarse + 0.6 * detail) + level).astype(np.float32)
 
 
@@ -145,7 +213,8 @@ class _Calibration:
         own = {w.name: w.key for w in node.weights}
         axes = (0, *range(2, x.ndim))
         mean, variance = x.mean(axes), x.var(axes)
-        variance = np.maximum(variance, 0.01 * variance.mean()) + 1e-12
+        # A channel that is all but constant would have its rounding enlarged without bound.
+        variance = np.maximum(variance, 1e-4 * np.maximum(variance.mean(), mean**2)) + 1e-12
         shape = mean.shape
         off = self.rng.normal(0.0, 0.1, shape) * np.sqrt(variance)
         self.weights[own["running_mean"]] = _rounded(mean + off)
@@ -163,7 +232,7 @@ class _Calibration:
             for reader in self.readers.get(current, ()):
                 if reader.op.kind in SPREADS:
                     return SPREADS[reader.op.kind]
-                through = reader.op.kind in EXACT and reader.op.kind != "concat"
+                through = reader.op.kind in EXACT or reader.op.kind == "avg_pool"
                 if through and reader.output not in seen:
                     seen.add(reader.output)
                     queue.append(reader.output)

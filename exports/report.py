@@ -1,15 +1,19 @@
-"""What a verification found: rows, a verdict, and both as text and as data."""
+"""What a verification found: rows, a verdict, and all of it as plain data."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from netspec.exports.noise import THRESHOLD, Figures
 from netspec.exports.same import BOUND, Difference
 
-SCHEMA = 2
+if TYPE_CHECKING:
+    from netspec.exports.training import TrainingReport
+
+SCHEMA = 3
 
 AGREED = "agreed"
 ROUNDED = "rounded"
@@ -38,6 +42,11 @@ class Row:
     info: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
     differences: Mapping[str, Difference] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """What ran, and where: `torch export on onnxruntime`."""
+        return f"{self.subject} on {self.runtime}"
 
     @property
     def ratio_rms(self) -> float | None:
@@ -93,7 +102,11 @@ class Blame:
     channels: float = 1.0  # the share of the output's channels that depart
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        """For JSON; a number that is not finite is null, as one that is not there."""
+        return {
+            name: None if isinstance(value, float) and not math.isfinite(value) else value
+            for name, value in asdict(self).items()
+        }
 
     def render(self) -> str:
         """The finding in a few lines."""
@@ -114,11 +127,61 @@ class Blame:
 
 
 @dataclass(frozen=True, slots=True)
+class NodeError:
+    """A node's largest error on one sample, and the largest that rounding was predicted to make."""
+
+    max: float
+    predicted_max: float
+
+    @property
+    def ratio(self) -> float:
+        """The error in units of the prediction; infinite where nothing rounds, or at a NaN."""
+        if self.max == 0.0:
+            return 0.0
+        return self.max / self.predicted_max if self.predicted_max > 0.0 else math.inf
+
+    def to_dict(self) -> dict[str, float | None]:
+        """For JSON; an error that is not finite is null."""
+        return {
+            "max": self.max if math.isfinite(self.max) else None,
+            "predicted_max": self.predicted_max,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRow:
+    """A node of inference in topological order, as text, and its error in each run by its name.
+
+    `inputs` are paths of nodes, or names of the network's inputs. None for an error: the run makes
+    no such value, because it computes the node in one with those that read it.
+    """
+
+    path: str
+    op: str
+    inputs: tuple[str, ...]
+    shape: str
+    where: str
+    errors: Mapping[str, NodeError | None]
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "path": self.path,
+            "op": self.op,
+            "inputs": list(self.inputs),
+            "shape": self.shape,
+            "where": self.where,
+            "errors": {name: e and e.to_dict() for name, e in self.errors.items()},
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """True if there is something to report, and everything that was asked for ran and agreed.
 
-    `same` answers whether the function is the same, `rows` whether it rounds rightly; `blames`
-    are the nodes where what disagreed departs.
+    `same` answers whether the function is the same, `rows` whether it rounds rightly, to within
+    `bound` of the largest output and `limit` times the predicted noise; `blames` are the nodes
+    where what disagreed departs. `nodes` and `training` are there if they were asked for. `command`
+    repeats the run, on the same `versions` of the packages with the same result.
     """
 
     spec: str
@@ -128,9 +191,16 @@ class Report:
     notes: tuple[str, ...] = ()
     same: tuple[Row, ...] = ()
     blames: tuple[Blame, ...] = ()
+    nodes: tuple[NodeRow, ...] = ()
+    command: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    limit: float = THRESHOLD
+    bound: float = BOUND
+    training: TrainingReport | None = None
 
     def __bool__(self) -> bool:
-        return bool(self.rows) and all(row.status in PASSED for row in (*self.same, *self.rows))
+        passed = all(row.status in PASSED for row in (*self.same, *self.rows))
+        return bool(self.rows) and passed and (self.training is None or bool(self.training))
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain data for JSON; a ratio without bound is null."""
@@ -140,81 +210,20 @@ class Report:
             "agreed": bool(self),
             "weights": self.weights,
             "seed": self.seed,
-            "threshold": THRESHOLD,
-            "bound": BOUND,
+            "command": self.command,
+            "versions": dict(self.versions),
+            "threshold": self.limit,
+            "bound": self.bound,
             "same": [row.to_dict() for row in self.same],
             "rows": [row.to_dict() for row in self.rows],
             "blames": [blame.to_dict() for blame in self.blames],
             "notes": list(self.notes),
+            "nodes": [node.to_dict() for node in self.nodes],
+            "training": None if self.training is None else self.training.to_dict(),
         }
 
     def render(self) -> str:
         """The report as aligned tables with the verdict below."""
-        lines = []
-        if self.same:
-            lines.append(f"{self.spec}: the same function? float64 error over the largest output")
-            cells = [(r.subject, r.runtime, _scientific(r.relative), r.status) for r in self.same]
-            head = ("subject", "in float64", "error", "status")
-            lines += _table(head, cells, [row.reason for row in self.same])
-        lines.append(f"{self.spec}: error in units of the predicted float32 noise, {self.weights}")
-        figures = [
-            (row.subject, row.runtime, _ratio(row.ratio_rms), _ratio(row.ratio_max), row.status)
-            for row in self.rows
-        ]
-        head_of_rounding = ("subject", "runtime", "rms", "max", "status")
-        lines += _table(head_of_rounding, figures, [row.reason for row in self.rows])
-        lines += [f"  note: {note}" for note in self.notes]
-        lines += _details((*self.same, *self.rows))
-        lines += [f"  {line}" for blame in self.blames for line in blame.render().splitlines()]
-        return "\n".join([*lines, *self._verdict()])
+        from netspec.exports.report_text import render
 
-    def _verdict(self) -> list[str]:
-        lines = []
-        if self.same:
-            same = sum(row.status in PASSED for row in self.same)
-            lines.append(
-                f"{self.spec}: the same function: {same} of {len(self.same)}, "
-                f"each within {BOUND:g} of the largest output"
-            )
-        agreed = sum(row.status in PASSED for row in self.rows)
-        if self:
-            return [
-                *lines,
-                f"{self.spec}: agreed ({agreed} of {agreed}, each at most {THRESHOLD:g})",
-            ]
-        return [*lines, f"{self.spec}: NOT agreed ({agreed} of {len(self.rows)} agreed)"]
-
-
-def _table(
-    head: Sequence[str], cells: Sequence[Sequence[str]], reasons: Sequence[str]
-) -> list[str]:
-    """Aligned lines, numbers to the right; the reasons stand after the last column."""
-    widths = [max(map(len, column)) for column in zip(head, *cells, strict=True)]
-    numbers = range(2, len(head) - 1)
-    lines = []
-    for line, reason in zip((head, *cells), ("", *reasons), strict=True):
-        text = "  ".join(
-            cell.rjust(width) if column in numbers else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-        )
-        lines.append(f"  {text}  {reason}".rstrip())
-    return lines
-
-
-def _details(rows: tuple[Row, ...]) -> list[str]:
-    lines = []
-    for row in rows:
-        if row.detail:
-            lines.append(f"  {row.subject} on {row.runtime}, the end of its log:")
-            lines += [f"    {line}" for line in row.detail.splitlines()]
-    return lines
-
-
-def _scientific(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1e}"
-
-
-def _ratio(value: float | None) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.2f}" if value < 1000 else f"{value:.1e}"
+        return render(self)

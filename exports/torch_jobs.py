@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ import torch
 from safetensors.numpy import save_file
 from torch.overrides import TorchFunctionMode
 
+from netspec.exports import precision
 from netspec.exports.arrays import load_arrays, save_arrays
 from netspec.exports.model_source import by_name, load_model, round_attributes
 from netspec.exports.tracing import Trace
+from netspec.exports.worker import JobError, UnavailableError
 
 
 def run(
@@ -24,28 +27,83 @@ def run(
     names: list[str],
     device: str = "cpu",
     dtype: str = "float32",
+    compiled: bool = False,
     trace: str | None = None,
     sample: int = 0,
 ) -> dict[str, Any]:
     """Run the source's model in eval mode on an .npz of inputs; outputs go to an .npz.
 
-    In float64 the result also tells the number of weights, and of those that the inputs reach.
-    With `trace`, every value of one sample goes to that .npz.
+    In float64 the result also tells the number of weights, and of those that the inputs reach; in
+    float32 the bits of the arithmetic. With `trace`, every value of one sample goes to that .npz,
+    as the model has it without being compiled.
+
+    Raises:
+        UnavailableError: there is no such device.
+        JobError: an output was computed elsewhere.
     """
-    torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cuda.matmul.allow_tf32 = False
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UnavailableError("torch finds no CUDA device")
+    force_float32()
     model = load(source, weights, dtype).to(device)
+    apply: Callable[..., Any] = torch.compile(model) if compiled and not trace else model
     kind = getattr(torch, dtype)
-    info: dict[str, Any] = {"version": torch.__version__, "device": device}
+    info: dict[str, Any] = {"version": torch.__version__, "device": _name(device)}
     values = [torch.from_numpy(x).to(device, kind) for x in load_arrays(inputs).values()]
     recorder = _Recorder(Trace(sample), len(values[0]))
     watched = recorder if trace else nullcontext()
     with torch.set_grad_enabled(dtype == "float64"), recorder.trace.saved(trace), watched:
-        outputs = by_name(model(*values), names)
+        outputs = by_name(apply(*values), names)
+    if strayed := [name for name, y in outputs.items() if y.device.type != device]:
+        raise JobError(f"not computed on {device}: {', '.join(strayed)}")
     if dtype == "float64":
         info["weights"], info["live"] = _reach(model, outputs.values())
+    elif not trace:
+        info |= {"settings": settings(), "bits": _bits(device, compiled)}
     save_arrays(result, {name: y.detach().cpu().numpy() for name, y in outputs.items()})
     return info
+
+
+def force_float32() -> None:
+    """Turn off what computes in fewer bits, as far as torch's own switches reach."""
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.allow_tf32 = False
+
+
+def settings() -> dict[str, str]:
+    """The switches as they stand now, after the model was loaded and run."""
+    try:
+        matmul = torch.get_float32_matmul_precision()
+        convolution = "TF32" if torch.backends.cudnn.allow_tf32 else "float32"
+    except RuntimeError:  # torch refuses where its old and its new switches were both set
+        matmul = convolution = "mixed"
+    return {
+        "float32_matmul_precision": matmul,
+        "cudnn convolutions": convolution,
+        "ONEDNN_DEFAULT_FPMATH_MODE": os.environ.get("ONEDNN_DEFAULT_FPMATH_MODE", "not set"),
+        "NVIDIA_TF32_OVERRIDE": os.environ.get("NVIDIA_TF32_OVERRIDE", "not set"),
+    }
+
+
+def _bits(device: str, compiled: bool) -> dict[str, int]:
+    kernel, columns = (
+        torch.from_numpy(probe.weight).to(device) for probe in precision.probes().values()
+    )
+
+    def apply(image: torch.Tensor, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.nn.functional.conv2d(image, kernel), rows @ columns
+
+    function = torch.compile(apply) if compiled else apply
+
+    def run(image: Any, rows: Any) -> tuple[Any, Any]:
+        with torch.no_grad():
+            found = function(*(torch.from_numpy(x).to(device) for x in (image, rows)))
+        return found[0].cpu().numpy(), found[1].cpu().numpy()
+
+    return precision.measure(run)
+
+
+def _name(device: str) -> str:
+    return torch.cuda.get_device_name() if device == "cuda" else "CPU"
 
 
 class _Recorder(TorchFunctionMode):

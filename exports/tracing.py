@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,12 @@ class Trace:
         at = self.sample - first
         if value.ndim and len(value) == batch and 0 <= at < batch and value.dtype.kind == "f":
             self.values[f"{len(self.values)} {name}"] = np.array(value[at : at + 1])
+
+    def constants(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Keep numbers that are the same for every sample: a network may use them as a value."""
+        for name, array in arrays.items():
+            if array.dtype.kind == "f":
+                self.values[f"{len(self.values)} {name}"] = array.reshape(1, *array.shape)
 
     @contextmanager
     def saved(self, path: str | None) -> Iterator[None]:

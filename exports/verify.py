@@ -8,22 +8,25 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from netspec import arguments
+from netspec.arguments import Params, Shapes
 from netspec.exports.bench import Bench, Outcome, Progress
 from netspec.exports.export import Source
+from netspec.exports.finished import worst_sight
+from netspec.exports.node_errors import node_rows
 from netspec.exports.noise import predict
-from netspec.exports.plan import rounding_plan, same_plan
-from netspec.exports.probe import insensitive, probe_inputs, probe_weights
+from netspec.exports.plan import Task, rounding_plan, same_plan
+from netspec.exports.probe import enough_inputs, insensitive, probe_weights, unseen
 from netspec.exports.report import DISAGREED, PASSED, ROUNDED, Blame, Report, Row
+from netspec.exports.versions import versions
 from netspec.exports.weights import WeightsLike, read_weights
 from netspec.graph import Graph
 
-BATCH = 2
-FEW = 0.5  # the share of a node's channels below which they were not rounded by folding
 LIVE = 0.99  # the share of weights that the probes have to reach
 
 
@@ -37,34 +40,50 @@ def verify(
     seed: int = 0,
     model: str | os.PathLike[str] | None = None,
     folder: str | os.PathLike[str] | None = None,
+    nodes: bool = False,
     progress: Progress | None = None,
-    **params: Any,
+    inputs: Shapes | None = None,
+    params: Params | None = None,
+    **named: Any,
 ) -> Report:
     """Measure whether builds and exports of a spec compute its function, rightly rounded.
 
     Without `backends` and `runtimes`: torch, Keras, and the three exports on ONNX Runtime's CPU
     provider. With `model`, an ONNX file, it alone is measured unless `backends` are named as well.
     Without `weights`: probe weights by `seed`, made to expose mistakes. Where something departs,
-    a reproduction of one node is written to `folder`, or to a new temporary one.
+    a reproduction of one node is written to `folder`, or to a new temporary one. With `nodes` every
+    row is run once more, and the report tells the error of each node inside it.
+
+    `inputs`, `params` and other arguments are those of `netspec.load`.
 
     Raises:
         SpecError: the spec has errors.
+        UsageError: there is no such spec, parameter or input.
+        TypeError: an argument is of the wrong type.
         ValueError: a backend or runtime is not known, or the weights are another network's.
         OSError: the weight file cannot be read.
     """
     import netspec
 
-    return verify_graph(
-        netspec.load(spec, **params),
-        lambda backend: netspec.source(spec, backend=backend, **params),
+    report = verify_graph(
+        netspec.load(spec, inputs=inputs, params=params, **named),
+        lambda name: netspec.source(spec, backend=name, inputs=inputs, params=params, **named),
         backends=backends,
         runtimes=runtimes,
         weights=weights,
         seed=seed,
         model=model,
         folder=folder,
+        nodes=nodes,
         progress=progress,
     )
+    shown = "..." if isinstance(weights, Mapping) else weights and os.fspath(weights)
+    given: dict[str, Any] = {"backends": backends, "runtimes": runtimes, "weights": shown}
+    given |= {"seed": seed, "model": model and os.fspath(model)}
+    given |= {"inputs": inputs, "params": params, **named}
+    words = [f"{name}={value!r}" for name, value in given.items() if value is not None]
+    command = f"netspec.verify({', '.join([repr(os.fspath(spec)), *words])})"
+    return replace(report, command=command)
 
 
 def verify_graph(
@@ -77,29 +96,50 @@ def verify_graph(
     seed: int = 0,
     model: str | os.PathLike[str] | None = None,
     folder: str | os.PathLike[str] | None = None,
+    nodes: bool = False,
     progress: Progress | None = None,
 ) -> Report:
     """`verify` of a graph that is already there, with the source that each backend gives it."""
     say = progress or (lambda text: None)
-    plan = rounding_plan(backends, runtimes, model)
+    seed = arguments.seed(seed)
+    backends = arguments.names(backends, "backends")
+    plan = rounding_plan(backends, arguments.names(runtimes, "runtimes"), model)
     say("making probe weights" if weights is None else "reading weights")
     tensors = probe_weights(graph, seed) if weights is None else read_weights(graph, weights)
-    inputs = probe_inputs(graph, seed, BATCH)
+    inputs = enough_inputs(graph, tensors, seed)
     say("computing the float64 reference and its predicted noise")
     predictions = predict(graph, tensors, inputs, seed=seed)
     with tempfile.TemporaryDirectory(prefix="netspec-") as scratch:
-        bench = Bench(graph, source, tensors, inputs, predictions, Path(scratch), seed, say)
+        bench = Bench(graph, source, tensors, inputs, predictions, {}, Path(scratch), seed, say)
+        if any(isinstance(task, Task) and bench.is_finished(task) for task in same_plan(plan)):
+            rounded = predict(graph, tensors, inputs, seed=seed, stored=True)
+            bench = replace(bench, rounded=rounded)
         same, rounding = bench.measure(same_plan(plan), plan)
         same, blames = _blames(bench, same, rounding, folder)
+        node_errors = node_rows(bench, rounding) if nodes else ()
     notes = [
         f"two different inputs give nearly the same {name}: this comparison says little"
         for name in insensitive({name: p.truth for name, p in predictions.items()})
+    ]
+    notes += [
+        f"{place} on these inputs: a mistake there would not be seen"
+        for place in unseen(graph, tensors, inputs)
     ]
     notes += [note for outcome in same if (note := _sensitivity(outcome.row))]
     kind = "probe weights" if weights is None else "given weights"
     rows = tuple(outcome.row for outcome in rounding)
     same_rows = tuple(outcome.row for outcome in same)
-    return Report(graph.name, kind, seed, rows, tuple(notes), same_rows, blames)
+    return Report(
+        graph.name,
+        kind,
+        seed,
+        rows,
+        tuple(notes),
+        same_rows,
+        blames,
+        node_errors,
+        versions=versions(),
+    )
 
 
 def _blames(
@@ -110,35 +150,39 @@ def _blames(
 ) -> tuple[list[Outcome], tuple[Blame, ...]]:
     """Where each subject departs: in float64 if it does so there, else in float32.
 
-    A file that seemed rounded is another function if few channels of the first node that departs
-    do: folding rounds them all, and a wrong weight leaves the others exact.
+    A file that seemed rounded is another function if a node departs by more than rounding does.
     """
-    departed = [outcome for outcome in same if outcome.departed]
-    explained = {outcome.row.subject for outcome in departed}
-    departed += [o for o in rounding if o.departed and o.row.subject not in explained]
-    if not departed:
-        return list(same), ()
     target = Path(folder or tempfile.mkdtemp(prefix="netspec-blame-")).resolve()
     target.mkdir(parents=True, exist_ok=True)
-    blames = []
-    settled = {id(outcome): outcome for outcome in same}
-    for outcome in departed:
-        blame = bench.blame(outcome, target)
-        row = outcome.row
-        if row.status == ROUNDED:
-            if blame is None:
-                continue
-            if blame.channels > FEW:
-                for file in blame.files:
-                    Path(file).unlink()
-                continue
-            share = f"{blame.channels:.1%} of the channels"
-            reason = f"another function: at {blame.node} {share} depart"
-            row = replace(row, status=DISAGREED, reason=reason)
-            settled[id(outcome)] = replace(outcome, row=row)
-        if blame is not None:
-            blames.append(blame)
-    return list(settled.values()), tuple(blames)
+    settled, blames = [], []
+    for outcome in same:
+        blame = bench.blame(outcome, target) if outcome.departed else None
+        settled.append(_settled(bench, outcome, blame))
+        blames.append(blame)
+    explained = {blame.subject for blame in blames if blame}
+    departed = {o.row.subject: o for o in reversed(rounding) if o.departed}
+    blames += [
+        bench.blame(outcome, target)
+        for subject, outcome in departed.items()
+        if subject not in explained
+    ]
+    if not folder and not any(target.iterdir()):
+        target.rmdir()
+    return settled, tuple(blame for blame in blames if blame)
+
+
+def _settled(bench: Bench, outcome: Outcome, blame: Blame | None) -> Outcome:
+    """What a file that seemed rounded is, now that its nodes have been looked at one by one."""
+    row = outcome.row
+    if row.status != ROUNDED:
+        return outcome
+    if blame:
+        reason = f"another function: {blame.node} is off by more than rounded numbers explain"
+        row = replace(row, status=DISAGREED, reason=reason)
+    else:
+        sight = worst_sight(bench.graph, bench.tensors, bench.inputs, bench.seed)
+        row = replace(row, reason=f"{row.reason}; {sight}") if sight else row
+    return replace(outcome, row=row)
 
 
 def _sensitivity(row: Row) -> str:

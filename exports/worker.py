@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +28,15 @@ JOBS = {
     "openvino_run": "netspec.exports.openvino_jobs:run",
 }
 
+# Where the user says otherwise, that is what is measured, and named.
 ENVIRONMENT = {
-    "KERAS_BACKEND": "tensorflow",
     "TF_CPP_MIN_LOG_LEVEL": "2",
     "ONEDNN_DEFAULT_FPMATH_MODE": "STRICT",  # or torch may compute in bfloat16 without a word
     "NVIDIA_TF32_OVERRIDE": "0",
     "PYTHONWARNINGS": "ignore",
 }
+# A runtime may name another engine; a user's setting must not.
+FIXED = {"KERAS_BACKEND": "tensorflow"}
 
 TIMEOUT_S = 1800.0
 TAIL_LINES = 12
@@ -44,7 +47,8 @@ PARSER_TRIPPED = "SystemError: AST constructor recursion depth mismatch"
 class WorkerError(Exception):
     """A job did not finish. `reason` is one line; `tail` the end of what the worker printed.
 
-    `raised` tells a job that raised an exception from one that was killed or stopped.
+    `raised` tells a job that broke down with an exception from one that was killed or stopped, and
+    from one that refused what it was given with a `JobError`, which has no tail either.
     """
 
     def __init__(self, reason: str, tail: str = "", *, raised: bool = False) -> None:
@@ -54,31 +58,44 @@ class WorkerError(Exception):
         self.raised = raised
 
 
+class JobError(ValueError):
+    """What a job was given cannot be run, and the message says all there is to know about it."""
+
+
 class UnavailableError(Exception):
     """What a job needs is not on this machine: a package, a device. The message says which."""
 
 
-def call(job: str, *, timeout: float = TIMEOUT_S, **arguments: Any) -> dict[str, Any]:
+def call(
+    job: str,
+    *,
+    timeout: float = TIMEOUT_S,
+    environment: Mapping[str, str] | None = None,
+    **arguments: Any,
+) -> dict[str, Any]:
     """Run a job in a new process and return its result; again if Python's own parser tripped.
 
     CPython's issue 106905: where threads interleave, as TensorFlow's do, parsing any Python text
     may raise a SystemError that has nothing to do with it.
 
-    `job` is a name in `JOBS`, or `module:function` for a runtime from outside.
+    `job` is a name in `JOBS`, or `module:function` for a runtime from outside. `environment` is
+    set for the worker beside what every worker is given.
 
     Raises:
         WorkerError: the job raised, was killed, or took longer than `timeout` seconds.
         UnavailableError: the job raised it.
     """
     try:
-        return _call(job, timeout, arguments)
+        return _call(job, timeout, environment or {}, arguments)
     except WorkerError as error:
         if PARSER_TRIPPED not in error.reason:
             raise
-        return _call(job, timeout, arguments)
+        return _call(job, timeout, environment or {}, arguments)
 
 
-def _call(job: str, timeout: float, arguments: dict[str, Any]) -> dict[str, Any]:
+def _call(
+    job: str, timeout: float, environment: Mapping[str, str], arguments: dict[str, Any]
+) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="netspec-") as folder:
         path = Path(folder, "job.json")
         path.write_text(json.dumps({"job": JOBS.get(job, job), "arguments": arguments}))
@@ -92,7 +109,7 @@ def _call(job: str, timeout: float, arguments: dict[str, Any]) -> dict[str, Any]
                     stdin=subprocess.DEVNULL,
                     stdout=stream,
                     stderr=subprocess.STDOUT,
-                    env={**os.environ, **ENVIRONMENT},
+                    env={**ENVIRONMENT, **os.environ, **FIXED, **environment},
                     timeout=timeout,
                     check=False,
                 )
@@ -112,7 +129,9 @@ def _result(job: str, code: int, path: Path, log: Path) -> dict[str, Any]:
     if "unavailable" in result:
         raise UnavailableError(result["unavailable"])
     if "error" in result:
-        raise WorkerError(result["error"], _tail(log), raised=True)
+        raise WorkerError(
+            result["error"], _tail(log) if result["raised"] else "", raised=result["raised"]
+        )
     return result
 
 
@@ -139,11 +158,13 @@ def _main(path: Path) -> None:
         result = getattr(importlib.import_module(module), function)(**job["arguments"])
     except UnavailableError as error:
         result = {"unavailable": str(error)}
+    except JobError as error:
+        result = {"error": str(error), "raised": False}
     except Exception as error:
         import traceback
 
         traceback.print_exc()
-        result = {"error": one_line(error)}
+        result = {"error": one_line(error), "raised": True}
     ready = path.with_name("result.tmp")
     ready.write_text(json.dumps(result))
     os.replace(ready, _result_path(path))

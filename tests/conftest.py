@@ -16,6 +16,7 @@ TOGETHER = (
     "test_keras_lowerings",
     "test_keras_source",
     "test_packaging",
+    "test_runtimes",
     "test_same_function",
     "test_zoo",
 )

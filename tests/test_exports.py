@@ -114,7 +114,7 @@ def test_failed_export_leaves_the_folder_as_it_was(source: str, tmp_path: Path) 
 
 
 def test_unknown_backend(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no backend is called caffe"):
+    with pytest.raises(ValueError, match="no exporter for backend 'caffe'"):
         export_graph(NET, SOURCES.__getitem__, WEIGHTS, tmp_path / "x.onnx", backend="caffe")
 
 
@@ -197,8 +197,9 @@ def test_fit_fixed_batch_in_parts() -> None:
 
     np.testing.assert_array_equal(_fit((2, 2), (2, 2), run, x, (2,)), x * 2)
     assert sizes == [2, 2]
-    with pytest.raises(ValueError, match="fixed at 3"):
-        _fit((3, 2), (3, 2), run, x, (2,))
+    sizes.clear()
+    np.testing.assert_array_equal(_fit((3, 2), (3, 2), run, x, (2,)), x * 2)
+    assert sizes == [3, 3]
 
 
 def test_fit_refuses_another_size() -> None:
@@ -246,7 +247,7 @@ def test_a_state_dict_runs_no_code(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "evil.pt"
     path.write_bytes(pickle.dumps({"fc.weight": Evil()}))
-    with pytest.raises(WorkerError, match="UnpicklingError"):
+    with pytest.raises(ValueError, match="UnpicklingError"):
         read_weights(NET, path)
     assert [p.name for p in tmp_path.iterdir()] == ["evil.pt"]
 

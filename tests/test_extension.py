@@ -260,3 +260,90 @@ def test_the_command_line_offers_the_backend(five: str, spec: str, tmp_path: Pat
     assert "the numpy backend has no lowering for `conv`" in refused.stderr
     assert not (tmp_path / "none").exists()
     assert netspec("build", five, "--backend", "numpy", path="").returncode == 2
+
+
+def rows(done: subprocess.CompletedProcess[str], subject: str) -> list[list[str]]:
+    """The words of the lines of a report that are about a subject."""
+    return [line.split() for line in done.stdout.splitlines() if line.strip().startswith(subject)]
+
+
+@pytest.mark.parametrize("asked", [[], ["--runtime", "numpy"]])
+def test_verify_runs_the_backend_on_the_runtime_of_its_package(asked: list[str], five: str) -> None:
+    done = netspec("verify", five, "--backend", "numpy", *asked)
+    assert done.returncode == 0, done.stdout + done.stderr
+    same, rounding = rows(done, "numpy source")
+    assert (same[2], same[-1]) == ("numpy", "agreed")
+    assert (rounding[2], rounding[3], rounding[-1]) == ("numpy", "float32", "agreed")
+
+
+def test_verify_finds_a_mistake_of_the_backend(five: str) -> None:
+    script = """
+import sys
+import netspec_numpy as backend
+from netspec.cli import main
+
+backend.OPS["relu"] = lambda x: f"abs({x})"
+sys.exit(main(["verify", sys.argv[1], "--backend", "numpy"]))
+"""
+    done = run("-c", script, five)
+    assert done.returncode == 1, done.stderr
+    assert [row[-3:] for row in rows(done, "numpy source")] == [
+        ["another", "function:", "output"],
+        ["the", "noise:", "output"],
+    ]
+
+
+def test_verify_says_what_the_backend_and_its_runtime_cannot_do(five: str, spec: str) -> None:
+    done = netspec("verify", five, "--backend", "numpy", "--runtime", "onnxruntime")
+    assert done.returncode == 1
+    assert "not run  onnxruntime runs ONNX files, which was not asked for" in done.stdout
+    done = netspec("verify", spec, "--backend", "numpy")
+    assert done.returncode == 1
+    assert "the numpy backend has no lowering for `conv`" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_nothing_exports_through_a_backend_that_only_writes_source(
+    five: str, tmp_path: Path
+) -> None:
+    done = netspec("export", five, "--backend", "numpy", "-o", str(tmp_path / "x.onnx"))
+    assert done.returncode == 2
+    assert "no exporter for backend 'numpy' (there are torch, keras, onnx)" in done.stderr
+    assert list(tmp_path.iterdir()) == [Path(five)]
+
+
+def test_the_case_table_runs_on_the_backend() -> None:
+    """All cases of its ops at once, as one network."""
+    script = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import netspec_numpy
+from netspec.exports.verify import verify_graph
+from op_cases import table
+
+graph = table(netspec_numpy.OPS, netspec_numpy.source)
+report = verify_graph(graph, lambda backend: netspec_numpy.source(graph), backends=["numpy"])
+print(report.render())
+kinds = {node.op.kind for node in graph.nodes}
+print(len(graph.nodes), bool(report), kinds == set(netspec_numpy.OPS))
+"""
+    count, agreed, all_kinds = python(script, str(PLUGINS.parent)).split()[-3:]
+    assert int(count) >= 10
+    assert (agreed, all_kinds) == ("True", "True")
+
+
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        ("there_is_no_such_module:X", "cannot be imported: No module named"),
+        ("json:dumps", "is no Runtime"),
+    ],
+)
+def test_what_is_no_runtime_is_named(entry: str, words: str, five: str, tmp_path: Path) -> None:
+    info = tmp_path / "broken-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[netspec.runtimes]\nx = {entry}\n")
+    done = netspec("verify", five, path=tmp_path)
+    assert done.returncode == 2
+    assert f"{entry}, which is installed as netspec.runtimes, {words}" in done.stderr

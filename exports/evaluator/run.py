@@ -45,7 +45,7 @@ class Program:
 
     Values keep the types that the file gives them. With `widen`, every floating-point number that
     is stored or comes in is a float64 from there on: a float32 file is evaluated as the function
-    that it would be if nothing rounded.
+    that it would be if nothing rounded. `stored` are the initializers by name.
     """
 
     def __init__(self, model: ModelProto, *, widen: bool = False) -> None:
@@ -64,8 +64,8 @@ class Program:
         graph = model.graph
         if graph.sparse_initializer:
             raise NotEvaluatedError("sparse initializers are not evaluated")
-        self._stored = {t.name: self._kept(numpy_helper.to_array(t)) for t in graph.initializer}
-        self.inputs = [value.name for value in graph.input if value.name not in self._stored]
+        self.stored = {t.name: self._kept(numpy_helper.to_array(t)) for t in graph.initializer}
+        self.inputs = [value.name for value in graph.input if value.name not in self.stored]
         self.outputs = [value.name for value in graph.output]
         self._steps = [self._step(node) for node in graph.node]
 
@@ -91,7 +91,7 @@ class Program:
         Raises:
             NotEvaluatedError: an operator meets a case that is not evaluated.
         """
-        values = dict(self._stored)
+        values = dict(self.stored)
         values.update({name: self._kept(np.asarray(x)) for name, x in inputs.items()})
         readers = Counter(name for step in self._steps for name in step.node.input)
         readers.update(self.outputs)

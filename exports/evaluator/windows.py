@@ -86,6 +86,11 @@ def _places(size: int, before: int, after: int, span: int, stride: int, ceil: bo
     return count - 1 if (count - 1) * stride >= size + before else count
 
 
+def _require_kernel(shape: Axes | None, weight: Array) -> None:
+    if shape is not None and tuple(shape) != weight.shape[2:]:
+        raise ValueError(f"kernel_shape {list(shape)} is not that of weights {weight.shape}")
+
+
 @operator("Conv")
 def conv(
     x: Array,
@@ -100,6 +105,7 @@ def conv(
     strides: Axes | None = None,
 ) -> Array:
     """A sum over the window's elements, each a matrix product of channels."""
+    _require_kernel(kernel_shape, weight)
     window = _window(x.shape[2:], weight.shape[2:], strides, dilations, pads, auto_pad)
     x = window.padded(x, 0)
     out, inner = weight.shape[:2]
@@ -134,6 +140,7 @@ def conv_transpose(
     strides: Axes | None = None,
 ) -> Array:
     """Each input element spreads the window's elements over the output, which is then cropped."""
+    _require_kernel(kernel_shape, weight)
     rank = x.ndim - 2
     none = (0,) * rank
     strides, dilations = strides or (1,) * rank, dilations or (1,) * rank

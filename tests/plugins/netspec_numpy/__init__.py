@@ -36,7 +36,9 @@ OPS: dict[str, Callable[..., str]] = {
     "relu": lambda x: f"np.maximum({x}, 0)",
     "flatten": lambda x: f"{x}.reshape(len({x}), -1)",
     "global_avg_pool": lambda x: f"{x}.mean(tuple(range(2, {x}.ndim)), keepdims=True)",
-    "linear": lambda x, weight, bias="0": f"{x} @ {weight}.T + {bias}",
+    "linear": lambda x, weight, bias="0": (
+        f"np.moveaxis(np.moveaxis({x}, 1, -1) @ {weight}.T + {bias}, -1, 1)"
+    ),
     "add": lambda *xs: " + ".join(xs),
 }
 
