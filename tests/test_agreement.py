@@ -331,7 +331,7 @@ def test_a_wrong_shape_fails() -> None:
     edits = with_edits(("return features, ", "return features[:, :, 1:], "))
     row = only(verify_graph(NET, edits, backends=["torch"], runtimes=["torch"]))
     assert row.status == FAILED
-    assert row.reason == "features: the output's shape is (2, 8, 2, 4), not (2, 8, 3, 4)"
+    assert row.reason == "features: the output's shape is (7, 8, 2, 4), not (7, 8, 3, 4)"
 
 
 def test_a_killed_worker_fails() -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -140,7 +142,7 @@ def test_a_file_with_rounded_weights_says_what_it_hides(plain: Graph, tmp_path: 
     report = of_file(plain, path)
     assert report, report.render()
     assert [row.status for row in report.same] == [ROUNDED]
-    assert "smaller than this cannot be seen" in report.render()
+    assert "of its value and not be seen" in report.render()
 
 
 def test_a_file_with_a_wrong_weight_is_another_function(plain: Graph, tmp_path: Path) -> None:
@@ -180,18 +182,60 @@ def test_difference_is_relative_to_the_largest_output() -> None:
         difference(prediction, truth * np.nan)
 
 
-def test_attributes_are_rounded_as_onnx_stores_them(tmp_path: Path) -> None:
+def test_attributes_are_rounded_as_onnx_stores_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     code = tmp_path / "net.py"
     code.write_text(
+        "import torch\n"
         "def build_model(eps: float = 1e-3):\n"
-        "    return {'eps': eps, 'kept': 3, 'huge': 1e300, 'text': '0.1'}\n"
+        "    return torch.op(eps=eps, kept=3, huge=1e300, text='0.1')\n"
         "def load_weights(model, path):\n    model['path'] = path\n"
     )
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(op=dict))
     attribute = helper.make_attribute("eps", 1e-3)
     assert attribute.type == onnx.AttributeProto.FLOAT
     rounded = load_model(str(code), "w", "float64")
     assert rounded == {"eps": attribute.f, "kept": 3, "huge": 1e300, "text": "0.1", "path": "w"}
     assert load_model(str(code), "w")["eps"] == 1e-3 != attribute.f
+
+
+FORMULAS = """
+netspec: 1
+name: formulas
+params: {a: 0.1, b: 0.3}
+inputs: {image: [3, 11, 9]}
+blocks:
+  unit:
+    params: {slope: float, eps: float}
+    body:
+      conv: {conv: {out: 8, kernel: 3, padding: 1, bias: false}}
+      norm: {batch_norm: {eps: =eps * 0.7}}
+      act: {leaky_relu: {slope: =slope * 3}}
+      lrn: {local_response_norm: {size: 5, alpha: =slope / 7, beta: =1 - slope, k: =slope + 1}}
+      elu: {elu: {alpha: =slope * 2 + 0.1}}
+      pad: {pad: {padding: 1, value: =slope / 3}}
+      affine: {affine: {scale: =slope * 9, shift: =eps / 3}}
+body:
+  scaled: {normalize: {mean: "=[a * 3, 0.456, b / 7]", std: =b * 0.7}}
+  units{i}: {repeat: 2, unit: {slope: =a * (i + 1) / 3, eps: =b * 0.01}}
+  ln: {layer_norm: {eps: =a * b}}
+  flat: flatten
+  fc: {linear: 5}
+"""
+
+
+def test_attributes_by_formulas_are_rounded_once(tmp_path: Path) -> None:
+    """What generated Python computes from a parameter is rounded where an op takes it."""
+    path = tmp_path / "formulas.yaml"
+    path.write_text(FORMULAS.lstrip())
+    graph = netspec.load(path)
+    report = verify_graph(
+        graph, source_of(graph), backends=["torch", "keras"], runtimes=["torch", "keras"]
+    )
+    assert report, report.render()
+    assert len(report.same) == 2
+    assert "slope * 3" in source_of(graph)("torch")  # else there is no formula to round
 
 
 def test_weights_that_no_probe_reaches_are_told() -> None:
