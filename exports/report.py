@@ -99,7 +99,6 @@ class Blame:
     relative: float | None
     alone: str
     files: tuple[str, ...]
-    channels: float = 1.0  # the share of the output's channels that depart
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON; a number that is not finite is null, as one that is not there."""

@@ -249,7 +249,6 @@ def _blame(at: _At) -> Blame:
         expected=at["expected"].number(),
         actual=None if at["actual"].data is None else at["actual"].number(),
         relative=None if at["relative"].data is None else at["relative"].number(),
-        channels=at["channels"].number(),
     )
 
 
