@@ -20,8 +20,8 @@ demo: .venv/installed-all
 	@$(BIN)/python -m netspec.exports.demo
 
 test: lint
-	@echo "== pytest, in two processes"
-	@OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadgroup
+	@echo "== pytest, in two processes, each file in one of them"
+	@OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile
 
 lint: .venv/installed-test
 	@echo "== ruff check"
