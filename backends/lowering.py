@@ -41,6 +41,9 @@ class Site(Protocol):
     def values(self, attribute: str) -> list[Any]:
         """The attribute's normalised values in the copies, as far as it is sure to have them."""
 
+    def one_number(self, attribute: str) -> bool:
+        """Whether the attribute is one number, never a list or a word, whatever parameters are."""
+
     def is_default(self, attribute: str) -> bool:
         """Whether the attribute is known to equal the op's default."""
 

@@ -1,16 +1,21 @@
 """Snippets as text: what a backend's snippet files define, read without importing them.
 
-Generated source copies them, and is written without the framework that it is for. The first file
-is the backend's own; other packages add theirs, whose definitions use no other file's.
+Generated source copies them, and is written without the framework that it is for. The backend's
+own files may import from each other; other packages add theirs, whose definitions use no other
+file's. `load__small` is a variant of `load`: source that asks for it has it under the plain name.
 """
 
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+
+OWN = "netspec."  # where imports of names that are snippets themselves begin
+VARIANT = "__"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,21 +49,26 @@ def snippet_text(files: Iterable[Path], names: Iterable[str]) -> tuple[frozenset
         KeyError: there is no snippet of this name.
     """
     snippets = {name: found for path in files for name, found in _snippets(path).items()}
-    wanted: set[str] = set()
     pending = list(names)
+    chosen = {name.partition(VARIANT)[0]: name for name in pending}
+    wanted: set[str] = set()
     while pending:
         name = pending.pop()
+        name = chosen.get(name, name)
         if name not in wanted:
             wanted.add(name)
             pending += snippets[name].needs
     kept = [snippet for name, snippet in snippets.items() if name in wanted]
     imports = frozenset[str]().union(*(snippet.imports for snippet in kept))
-    return imports, "\n\n\n".join(snippet.text for snippet in kept)
+    text = "\n\n\n".join(snippet.text for snippet in kept)
+    for plain, variant in chosen.items():
+        text = re.sub(rf"\b{variant}\b", plain, text)
+    return imports, text
 
 
 def snippet_names(files: Iterable[Path]) -> frozenset[str]:
     """The names of all snippets, which generated code must not take where they are copied."""
-    return frozenset(name for path in files for name in _snippets(path))
+    return frozenset(name.partition(VARIANT)[0] for path in files for name in _snippets(path))
 
 
 @cache
@@ -66,9 +76,12 @@ def _snippets(path: Path) -> dict[str, Snippet]:
     source = path.read_text(encoding="utf-8")
     lines = source.splitlines()
     imports: dict[str, str] = {}
+    others: set[str] = set()
     definitions: dict[str, ast.FunctionDef | ast.ClassDef] = {}
     for statement in ast.parse(source).body:
-        if isinstance(statement, ast.Import | ast.ImportFrom):
+        if isinstance(statement, ast.ImportFrom) and (statement.module or "").startswith(OWN):
+            others.update(alias.name for alias in statement.names)
+        elif isinstance(statement, ast.Import | ast.ImportFrom):
             imports.update(_imported(statement))
         elif isinstance(statement, ast.FunctionDef | ast.ClassDef):
             definitions[statement.name] = statement
@@ -79,7 +92,7 @@ def _snippets(path: Path) -> dict[str, Snippet]:
         found[name] = Snippet(
             "\n".join(lines[first - 1 : definition.end_lineno]),
             frozenset(imports[other] for other in used & imports.keys()),
-            frozenset(used & definitions.keys() - {name}),
+            frozenset(used & (definitions.keys() | others) - {name}),
         )
     return found
 

@@ -66,28 +66,21 @@ def _without_chance(model: keras.Model) -> dict[str, float]:
 
 
 class _Tensors:
-    """A model's variables under the spec's keys, in torch's layout.
-
-    The source says how a stored tensor becomes a variable; it only moves numbers, so what it does
-    to their places, counted, leads back.
-    """
+    """A model's variables under the spec's keys, in torch's layout, as the source turns them."""
 
     def __init__(self, module: Any, model: keras.Model, keys: Sequence[str]) -> None:
-        by_dashes = {key.replace(".", "-"): key for key in keys}
+        dotted = {key.replace("-", "."): key for key in keys}
         self.variables: dict[str, Any] = {}
-        self._places: dict[str, Any] = {}
-        for layer, variable, name, shape in module.stored_variables(model):
-            key = by_dashes[name]
-            numbered = np.arange(np.prod(shape, dtype=np.int64)).reshape(shape)
-            self._places[key] = (module.from_torch(layer, variable, numbered), shape)
+        self._layouts: dict[str, Any] = {}
+        for name, (variable, *layout) in module.stored_weights(model).items():
+            key = dotted[name.replace("-", ".")]
             self.variables[key] = variable
+            self._layouts[key] = layout
 
     def back(self, key: str, value: Any) -> Any:
         """A variable's value, or its gradient, as torch holds it."""
-        places, shape = self._places[key]
-        result = np.empty(int(np.prod(shape, dtype=np.int64)))
-        result[places.reshape(-1)] = np.asarray(value).reshape(-1)
-        return result.reshape(shape)
+        view, axes, shape = self._layouts[key]
+        return np.array(value).reshape(view).transpose(axes).reshape(shape)
 
     def state(self) -> dict[str, Any]:
         return {key: self.back(key, variable) for key, variable in self.variables.items()}

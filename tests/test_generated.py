@@ -58,6 +58,21 @@ def test_size(name: str, lines: int) -> None:
     assert netspec.source(name, backend="torch").count("\n") <= lines
 
 
+# Keras's files have `load_weights` and `save_weights` as well, which turn what torch holds.
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("resnet50", 185),
+        ("squeezenet1_1", 120),
+        ("inception_v3", 255),
+        ("efficientnet_b0", 245),
+        ("densenet121", 170),
+    ],
+)
+def test_size_of_keras(name: str, lines: int) -> None:
+    assert netspec.source(name, backend="keras").count("\n") <= lines
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Generated files of one variant of every family and of the hard specs of this folder."""

@@ -25,13 +25,14 @@ import pytest
 import netspec.ops  # noqa: F401  (defines the ops)
 from netspec.backends.keras.layer import Join, Layer, layer_name, lowering
 from netspec.backends.keras.snippet_text import SNIPPETS, snippet_text
+from netspec.backends.keras.weights import NORMS, OTHERS, WEIGHTS
 from netspec.backends.lowering import NotLowered
 from netspec.ops.base import REQUIRED, Case, Op, case, f32
 from netspec.types import TensorType
 
 BATCH = 2
 TOLERANCE = 1e-12  # of the largest output, in float64
-PRELUDE = "import keras\nfrom keras import initializers, layers, ops\n"
+PRELUDE = "import math\nimport keras\nfrom keras import initializers, layers, ops\n"
 
 
 @dataclass
@@ -50,7 +51,8 @@ class FakeSite:
     def of(op: Op, given: dict[str, Any], types: tuple[TensorType, ...], names: bool) -> FakeSite:
         rank = types[0].rank if types else 0
         known = types[0] if types and not names else None
-        return FakeSite(op, given, names, op.kind, rank, "x.shape[-1]", known)
+        channels = str(known.channels) if known else "x.shape[-1]"
+        return FakeSite(op, given, names, op.kind, rank, channels, known)
 
     def _named(self, attribute: str) -> bool:
         return (
@@ -61,6 +63,9 @@ class FakeSite:
         if self._named(attribute):
             return f"the_{attribute}"
         return repr(_shrunk(getattr(self.op, attribute)))
+
+    def one_number(self, attribute: str) -> bool:
+        return isinstance(_shrunk(getattr(self.op, attribute)), int)
 
     def values(self, attribute: str) -> list[Any]:
         return [] if self.names else [getattr(self.op, attribute)]
@@ -280,7 +285,8 @@ def examine_all(folder: Path) -> dict[str, Any]:
 
     keras.config.set_floatx("float64")
     scope: dict[str, Any] = {}
-    imports, text = snippet_text(["load_weights"])
+    imports, text = snippet_text(["load_weights", "save_weights", "stored_weights__any"])
+    scope |= {"WEIGHTS": WEIGHTS | NORMS | OTHERS, "DASHED": ()}
     exec("\n".join([*sorted(imports), text]), scope)
     found: dict[str, Any] = {
         "misfits": misfits(folder, scope["load_weights"]),
@@ -361,7 +367,7 @@ def test_initial_weights_have_the_deviation_of_torch_fans(key: str, found: dict[
 
 def test_weight_files_that_do_not_fit_are_refused(found: dict[str, Any]) -> None:
     said = found["misfits"]
-    assert "block-a-bias is missing" in said["missing"]
+    assert "block.a.bias is missing" in said["missing"]
     assert "b.weight belongs to no layer" in said["superfluous"]
     assert "block.a.weight has shape (3, 8, 1, 1) instead of (8, 3, 1, 1)" in said["shape"]
     assert said["unchanged"] == "yes"
@@ -414,9 +420,9 @@ def test_a_truncation_that_keras_lacks_has_a_snippet() -> None:
 
 
 def test_snippets_bring_what_they_use() -> None:
-    imports, text = snippet_text(["linear"])
-    assert "def with_fans(" in text
-    assert "def conv(" not in text
+    imports, text = snippet_text(["conv"])
+    assert "def with_fans(" in text  # of another file
+    assert "def group_conv(" not in text
     assert {"import math", "import keras", "from keras import layers"} <= imports
     assert "import numpy as np" not in imports
     with pytest.raises(KeyError):
@@ -424,7 +430,8 @@ def test_snippets_bring_what_they_use() -> None:
 
 
 def test_snippets_are_strictly_typed() -> None:
-    command = [sys.executable, "-m", "mypy", "--strict", "--ignore-missing-imports", str(SNIPPETS)]
+    command = [sys.executable, "-m", "mypy", "--strict", "--ignore-missing-imports"]
+    command += map(str, SNIPPETS)
     checked = subprocess.run(command, capture_output=True, text=True)
     assert checked.returncode == 0, checked.stdout
 

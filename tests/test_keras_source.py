@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
 import netspec
 from netspec.backends.keras.generate import source
@@ -248,6 +248,46 @@ body:
 """,
 }
 
+SPECS["dashes"] = """
+inputs: {image: [2, 5, 5]}
+blocks:
+  unit: {body: {a--table: {conv: {out: 2, kernel: 1}}, b--: {batch_norm}, c-: relu}}
+body:
+  a-b-: {parameter: {shape: [2, 1, 1], init: ones}}
+  a--b: {mul: [a-b-, input]}
+  x--table: {conv: {out: 2, kernel: 1}}
+  y--: {conv: {out: 2, kernel: 1, groups: 2}}
+  z-: {conv_transpose: {out: 2, kernel: 3, groups: 2}}
+  pad--whole: {conv_transpose: {out: 2, kernel: 3, dilation: 2}}
+  deep-er: {body: {all: {repeat: 2, inline: {"c-{i}": {conv: {out: 2, kernel: 1}}}}}}
+  of-: unit
+  flat: flatten
+  end-: {linear: 3}
+"""
+SPECS["computed"] = """
+params: {kernel: 3, stride: 1, groups: 1, same: false, out: 8, window: 3}
+let: {pad: "='same' if same else kernel // 2"}
+inputs: {image: [4, 24, 24]}
+blocks:
+  unit:
+    params: {kernel: int, groups: 1, stride: 1}
+    body: [{conv: {out: 4, kernel, stride, groups, padding: =kernel // 2}}, relu]
+body:
+  - unit: {kernel}
+  - unit: {kernel: 1, groups, stride}
+  - conv: {out, kernel, padding: =pad, stride, groups}
+  - conv: {out, kernel: 3, padding: "=0 if same else 'same'"}
+  - conv: {out, kernel: [3, 5], padding: [[1, 2], [0, 3]], stride: [1, 2], bias: false}
+  - {max_pool: {kernel: 3, stride: 2, padding: 1}, repeat: 1}
+  - {max_pool: {kernel: 2, stride: 1, ceil_mode: true}}
+  - {avg_pool: {kernel: 3, stride: 1, padding: 1}}
+  - {max_pool: {kernel: 3, stride: 1, padding: 1, ceil_mode: true}}
+  - conv: {out: 2, kernel: 1}
+  - resize: 3
+  - avg_pool: =window
+  - flatten
+"""
+
 # Source made with the defaults serves other parameters, as far as `build_model` takes them.
 VARIED: dict[str, tuple[str, dict[str, Any], tuple[int, ...] | None]] = {
     "resnet-varied": ("resnet50", {"layers": [1, 2, 1, 1], "num_classes": 7}, (3, 64, 64)),
@@ -255,6 +295,8 @@ VARIED: dict[str, tuple[str, dict[str, Any], tuple[int, ...] | None]] = {
     "mobilenet-varied": ("mobilenet_v2", {"width": 0.35, "num_classes": 3}, (3, 64, 64)),
     "loops-varied": ("loops", {"depths": [1, 0, 4, 2], "widths": [3, 5, 7, 4], "growth": 1}, None),
     "unet-varied": ("unet", {"base": 3, "classes": 5}, None),
+    "computed-depthwise": ("computed", {"kernel": 1, "groups": 4, "same": True, "window": 1}, None),
+    "computed-strides": ("computed", {"kernel": 5, "groups": 2, "stride": 2, "out": 6}, None),
     "auxiliary-varied": ("auxiliary", {"classes": 2, "width": 6}, None),
 }
 
@@ -285,6 +327,7 @@ def examine(path, job):
         outputs = outputs if isinstance(outputs, list) else [outputs]
         for index, y in enumerate(outputs):
             arrays[f"{aux}-{index}"] = np.moveaxis(np.asarray(y), -1, 1)
+        scope["save_weights"](model, str(path.with_suffix(".saved")))
         refusal = "none"
         try:
             scope["load_weights"](model, str(path.with_suffix(".more")))
@@ -346,6 +389,7 @@ class Results:
     jobs: dict[str, Job]
     child: dict[str, Any]
     errors: dict[str, float]
+    folder: Path
 
 
 @pytest.fixture(scope="module")
@@ -375,7 +419,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
     errors = {
         name: error(expected, folder / f"{name}.out.npz") for name, expected in truths.items()
     }
-    return Results(made, json.loads((folder / "found.json").read_text()), errors)
+    return Results(made, json.loads((folder / "found.json").read_text()), errors, folder)
 
 
 def rounded(text: str) -> str:
@@ -427,6 +471,26 @@ def test_layers_bear_the_paths_and_hold_the_parameters(name: str, results: Resul
 @pytest.mark.parametrize("name", EVERY)
 def test_a_superfluous_key_is_refused(name: str, results: Results) -> None:
     assert "not_there.weight belongs to no layer" in results.child[name]["refusal"]
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_saved_weights_are_those_that_were_loaded(name: str, results: Results) -> None:
+    """Under the same keys, in float64; what counted batches in torch starts again."""
+    given = probe_weights(results.jobs[name].graph, 0)
+    saved = load_file(results.folder / f"{name}.saved")
+    assert saved.keys() == given.keys()
+    for key, tensor in saved.items():
+        counter = key.endswith(".num_batches_tracked")
+        assert tensor.dtype == (np.int64 if counter else np.float64)
+        np.testing.assert_array_equal(tensor, 0 if counter else given[key])
+
+
+def test_torch_loads_what_keras_saved(results: Results, tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(netspec.source("resnet18", backend="torch"))
+    script = "import net, sys; net.load_weights(net.build_model(), sys.argv[1])"
+    command = [sys.executable, "-c", script, str(results.folder / "resnet18.saved")]
+    process = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr
 
 
 def test_the_files_run_alone(results: Results) -> None:

@@ -51,6 +51,9 @@ class KnownSite:
     def values(self, attribute: str) -> list[Any]:
         return [self.known(attribute)]
 
+    def one_number(self, attribute: str) -> bool:
+        return self.code(attribute).isdecimal()
+
     def code(self, attribute: str) -> str:
         return literal(self.known(attribute))
 
@@ -76,6 +79,9 @@ class NamedSite:
 
     def values(self, attribute: str) -> list[Any]:
         return []
+
+    def one_number(self, attribute: str) -> bool:
+        return False
 
     def code(self, attribute: str) -> str:
         return attribute

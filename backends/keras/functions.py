@@ -7,7 +7,16 @@ from collections.abc import Callable
 
 from netspec.backends.keras.layer import Join, Layer, lowering, stock
 from netspec.backends.keras.naming import Naming, Place, branches_of, numbered, quoted
-from netspec.backends.keras.statements import For, If, Line, Only, Region, Renderer, token
+from netspec.backends.keras.statements import (
+    For,
+    If,
+    Line,
+    Only,
+    Region,
+    Renderer,
+    made_first,
+    token,
+)
 from netspec.backends.keras.values import Shared, Values
 from netspec.backends.source.loop_text import loop_header
 from netspec.backends.source.names import Names
@@ -37,8 +46,13 @@ from netspec.formula import Expr, Literal, Name
 ACTIVATION = re.compile(
     r"layers\.(?:Activation\((?P<name>\"\w+\"), |Identity\()name=\{name\}\)\(\{x\}\)"
 )
+# What makes maps of one element, and what leaves them as small.
+GLOBAL_POOL = "layers.GlobalAveragePooling"
+ELEMENTWISE = frozenset(
+    "batch_norm dropout hard_sigmoid hard_swish identity relu relu6 sigmoid silu tanh".split()
+)
 LINEAR = '"linear"'
-LOCAL = frozenset({"x", "inputs", "outputs", "name", "aux", "_", "l", "O", "I"})
+LOCAL = frozenset({"x", "layer", "inputs", "outputs", "name", "aux", "_", "l", "O", "I"})
 
 
 class FunctionWriter:
@@ -63,6 +77,7 @@ class FunctionWriter:
         self.in_training = False
         self.loops: list[Loop] = []
         self.shared: dict[int, Shared] = {}
+        self.single: set[int] = set()  # values of one element a map, whatever parameters are
         self.apart = routine.block is None and not _inference_shares_training(routine)
 
     def emit(self, statement: Line | If | For | Only) -> None:
@@ -89,7 +104,7 @@ class FunctionWriter:
         parts = [f"{received}: keras.KerasTensor", *self.parameters(), "*", "name: str"]
         head = f"def {self.functions(routine)}({', '.join(parts)}) -> keras.KerasTensor:"
         doc = routine.block.doc if routine.block is not None else ""
-        return [*block([head]), *(docstring(doc, 1) if doc else []), *block(lines, 1)]
+        return [*block([head]), *(docstring(doc, 1) if doc else []), *block(made_first(lines), 1)]
 
     def renderer(self) -> Renderer:
         for shared in self.values.closed:
@@ -128,7 +143,7 @@ class FunctionWriter:
         lines = self.with_lets(self.renderer().lines(), str(shape[0]))
         head = f"def build_model({', '.join([*self.parameters(), '*', 'aux: bool = False'])})"
         text = f"{head} -> keras.Model:"
-        return [*block([text]), *docstring(self.about(), 1), *block(lines, 1)]
+        return [*block([text]), *docstring(self.about(), 1), *block(made_first(lines), 1)]
 
     def outputs(self, inputs: str, title: str) -> None:
         """The return statement; outputs for training are added if `aux`."""
@@ -147,6 +162,8 @@ class FunctionWriter:
         names = [name for name, _, _ in self.routine.outputs]
         training = [name for name, _, only in self.routine.outputs if only]
         lines = ["The network with freshly initialised weights."]
+        if not training and len(names) == 1:
+            return "The network with freshly initialised weights; `aux` changes nothing."
         if len(names) > len(training) > 0:
             lines += ["", f"With `aux` it returns {', '.join(names)}: {', '.join(training)} for"]
             lines[-1] += " training only. Without, they and what only they need are left out."
@@ -225,6 +242,8 @@ class FunctionWriter:
                     prefix = place.prefix + self.naming.child(step, place)
                     place = Place.of(f"{self.naming.fixed(prefix, 'group')}-", items)
                 self.items(items, place)
+                if result.serial in self.single:
+                    self.single.add(step.result.serial)
                 return self.values.of(result)
         raise AssertionError(step.what)
 
@@ -235,8 +254,14 @@ class FunctionWriter:
         self.helpers.update(layer.helpers)
         reads_nothing = what.node.op.arity[1] == 0
         read = self.routine.inputs[0] if reads_nothing else step.read
-        assert read is not None
-        return layer.render(token(self.values.of(read)), name)
+        assert read is not None and step.result is not None
+        x = token(self.values.of(read))
+        single = read.serial in self.single
+        if layer.call.startswith(GLOBAL_POOL) or (single and what.node.op.kind in ELEMENTWISE):
+            self.single.add(step.result.serial)
+        if layer.before and not (layer.reorders and single):
+            x = token(self.define(layer.prepare(x)))
+        return layer.apply(x, name)
 
     def choice(self, step: Step, what: KindWhat, name: str) -> str:
         """An activation by the name that a parameter holds.

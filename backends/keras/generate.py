@@ -9,17 +9,18 @@ from collections.abc import Sequence
 from netspec.backends.keras.functions import FunctionWriter
 from netspec.backends.keras.layer import lowering
 from netspec.backends.keras.snippet_text import snippet_names, snippet_text
+from netspec.backends.keras.weights import weights_code
 from netspec.backends.source.header import header
 from netspec.backends.source.imports import MAKE_DIVISIBLE, import_block, needed_imports
 from netspec.backends.source.program import Program, planned
-from netspec.backends.source.python import identifier, literal
+from netspec.backends.source.python import identifier
 from netspec.backends.source.text import block
 from netspec.graph import Graph
 
 RESERVED = frozenset(
     """
-    Any Sequence TRAINING_ONLY annotations build_model initializers itertools keras layers
-    load_file make_divisible math network np ops
+    Any DASHED Sequence TRAINING_ONLY WEIGHTS annotations build_model initializers itertools keras
+    layers load_file make_divisible math network np ops re save_file
     """.split()
 )
 MARKS = {
@@ -31,35 +32,16 @@ MARKS = {
     "import itertools": "itertools.",
     "import math": "math.",
 }
-LOAD_WEIGHTS = '''\
-def load_weights(model: keras.Model, path: str) -> None:
-    """Give `model` the weights of a safetensors file with torch's names and layouts.
-
-    What the file has for parts in `TRAINING_ONLY` is passed over if `model` was built without.
-
-    Raises:
-        ValueError: a key is missing or superfluous or has another shape; nothing was assigned.
-    """
-    built = [f"{layer.name}-" for layer in model.layers]
-    absent = [
-        f"{part}."
-        for part in TRAINING_ONLY
-        if not any(name.startswith(f"{part.replace('.', '-')}-") for name in built)
-    ]
-    weights = load_file(path)
-    for key in list(weights):
-        if f"{key}.".startswith(tuple(absent)):
-            del weights[key]
-    assign_weights(model, weights)'''
 
 
 def source(graph: Graph) -> str:
-    """Keras source of a graph: `build_model(**params, aux=False)`, `load_weights(model, path)`.
+    """Keras source of a graph: `build_model(**params, aux=False)`, `load_weights`, `save_weights`.
 
     The text runs with keras, numpy and safetensors alone, on any engine of Keras. Layers are named
     by their paths with `-` for `.`. `build_model` gives a functional model of channels-last inputs
     with the spec's names; several outputs are a list in the spec's order, and outputs that only
-    training reads exist with `aux=True`.
+    training reads exist with `aux=True`. The others take `(model, path)`: a safetensors file with
+    torch's keys and layouts.
 
     Raises:
         NotLowered: an op has no lowering to Keras.
@@ -79,22 +61,15 @@ def _emit(program: Program) -> str:
         is_model = routine is program.model
         lines = writer.model(_title(program.graph)) if is_model else writer.block()
         functions.append("\n".join(lines))
-    heads = _training_only(program.graph)
-    helpers.add("assign_weights" if heads else "load_weights")
-    snippet_imports, snippets = snippet_text(helpers)
-    if heads:
-        functions += [LOAD_WEIGHTS]
     text = "\n\n\n".join([*functions, "\n".join(_main(program))])
+    weights = weights_code(program.graph, helpers, text)
+    snippet_imports, snippets = snippet_text(helpers | weights.helpers)
     if re.search(r"\bmake_divisible\(", text):
         snippets = f"{MAKE_DIVISIBLE}\n\n\n{snippets}"
     wanted = snippet_imports | needed_imports(text, MARKS) | {"import keras"}
-    if heads:
-        wanted |= {"from safetensors.numpy import load_file"}
-    imports = import_block(wanted)
-    if heads:
-        imports += f"\n\n{_constant('TRAINING_ONLY', heads)}"
-    parts = [header(program.graph, "Keras", channels_last), imports]
-    return "\n\n".join(parts) + f"\n\n\n{snippets}\n\n\n{text}\n"
+    heads = [header(program.graph, "Keras", channels_last), import_block(wanted)]
+    parts = ["\n\n".join(heads + weights.constants), snippets, text]
+    return "\n\n\n".join(parts) + "\n"
 
 
 def _function_names(program: Program) -> dict[int, str]:
@@ -118,23 +93,6 @@ def channels_last(shape: Sequence[int]) -> tuple[int, ...]:
 def _title(graph: Graph) -> str:
     """The graph's name as Keras takes it for a model."""
     return re.sub(r"[^A-Za-z0-9_]", "_", graph.name).lstrip("_") or "model"
-
-
-def _training_only(graph: Graph) -> list[str]:
-    """The shortest paths that hold all weights which inference does without, and no others."""
-    needed = {weight.key for node in graph.inference_nodes for weight in node.weights}
-    spared = [weight.key for weight in graph.weights if weight.key not in needed]
-    inner = {prefix for key in needed for prefix in _prefixes(key)}
-    return list(dict.fromkeys(next(p for p in _prefixes(key) if p not in inner) for key in spared))
-
-
-def _prefixes(key: str) -> list[str]:
-    parts = key.split(".")
-    return [".".join(parts[: n + 1]) for n in range(len(parts))]
-
-
-def _constant(name: str, values: list[str]) -> str:
-    return "\n".join(block([f"{name} = {literal(values)}"]))
 
 
 def _main(program: Program) -> list[str]:

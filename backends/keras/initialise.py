@@ -7,6 +7,7 @@ two deviations, unlike torch's, so names that sound alike are not taken to mean 
 from __future__ import annotations
 
 import ast
+import re
 from dataclasses import dataclass
 
 from netspec.backends.keras.layer import call
@@ -14,24 +15,51 @@ from netspec.backends.lowering import NotLowered, Site
 from netspec.initialisers import INITIALISERS, canonical
 
 DISTRIBUTIONS = {
-    "'normal'": '"untruncated_normal"',
-    "'truncated_normal'": '"truncated_normal"',
-    "'uniform'": '"uniform"',
+    "'normal'": "untruncated_normal",
+    "'truncated_normal'": "truncated_normal",
+    "'uniform'": "uniform",
 }
 NEVER_REACHED = 6.0  # deviations beyond which a normal distribution has less than 2e-9
 
 
 @dataclass(frozen=True, slots=True)
 class Initializer:
-    """An argument's code, and whether what it makes depends on fans.
+    """An argument's code, and what it makes if that depends on fans.
 
-    `code` is None for `fan_in_uniform`, which Keras has no expression for that suits a bias: it is
-    the default of the snippets.
+    `code` is None for `fan_in_uniform`, which is the default of the general snippets. `scaling` is
+    the code of a scale, a mode and a distribution: a variance of scale / fan, where fans are those
+    that Keras derives from the shape, which only suits the kernels of plain layers.
     """
 
     code: str | None
-    by_fans: bool = False
     helpers: tuple[str, ...] = ()
+    scaling: tuple[str, str, str] | None = None
+
+    def of_kernel(self) -> str:
+        """The code for a tensor whose shape has the right fans."""
+        return self.code or call("initializers.VarianceScaling", "1 / 3", '"fan_in"', '"uniform"')
+
+    def with_fans(self, fan_in: str, fan_out: str) -> Initializer:
+        """The initialiser of a tensor whose fans, given as code, Keras would not find."""
+        if self.scaling is None:
+            return self
+        scale, mode, distribution = self.scaling
+        fan = {"fan_in": fan_in, "fan_out": fan_out}.get(mode, f"({fan_in} + {fan_out})")
+        if mode == "fan_avg":
+            scale = f"2 * {scale}"
+        if self.code is None:
+            return Initializer(f"uniform_within(1 / math.sqrt({fan}))", ("uniform_within",))
+        if not re.fullmatch(r"[\w.]+|\{x\}\.shape\[-1\]|\([^()]*\)", fan):
+            fan = f"({fan})"
+        if distribution == "uniform":
+            bound = f"math.sqrt(3 * {scale} / {fan})"
+            return Initializer(call("uniform_within", bound), ("uniform_within",))
+        deviation = f"math.sqrt({scale} / {fan})"
+        if distribution == "untruncated_normal":
+            return Initializer(call("initializers.RandomNormal", stddev=deviation))
+        # A normal distribution cut at two deviations has .8796 of its deviation left.
+        deviation = f"{deviation} / 0.87962566103423978"
+        return Initializer(call("initializers.TruncatedNormal", stddev=deviation))
 
 
 def initializer(site: Site, attribute: str) -> Initializer:
@@ -43,7 +71,7 @@ def initializer(site: Site, attribute: str) -> Initializer:
     kind, arguments = _parsed(site, attribute)
     match kind:
         case "fan_in_uniform":
-            return Initializer(None, by_fans=True)
+            return Initializer(None, scaling=("1 / 3", "fan_in", "uniform"))
         case "zeros" | "ones":
             return Initializer(f'"{kind}"')
         case "constant":
@@ -56,21 +84,34 @@ def initializer(site: Site, attribute: str) -> Initializer:
         case "truncated_normal":
             return _truncated(arguments)
         case "xavier_uniform":
-            return Initializer('"glorot_uniform"', by_fans=True)
-        case "kaiming_uniform" if arguments["mode"] == "'fan_in'":
-            return Initializer('"he_uniform"', by_fans=True)
-        case "kaiming_uniform":
-            code = call("initializers.VarianceScaling", "2.0", _quoted(arguments), '"uniform"')
-            return Initializer(code, by_fans=True)
-        case "kaiming_normal":
-            return Initializer(call(kind, _quoted(arguments)), by_fans=True, helpers=(kind,))
+            return Initializer('"glorot_uniform"', scaling=("1", "fan_avg", "uniform"))
         case "xavier_normal":
-            return Initializer(call(kind), by_fans=True, helpers=(kind,))
-        case "variance_scaling":
-            distribution = DISTRIBUTIONS[arguments["distribution"]]
-            scaling = (arguments["scale"], _quoted(arguments), distribution)
-            return Initializer(call("initializers.VarianceScaling", *scaling), by_fans=True)
+            scaling = ("1", "fan_avg", "untruncated_normal")
+            return Initializer(call(kind), helpers=(kind,), scaling=scaling)
+        case "kaiming_uniform" | "kaiming_normal" | "variance_scaling":
+            return _scaled(kind, arguments)
     raise NotLowered(f"{site.kind} with {attribute} {kind}", "keras")
+
+
+def _scaled(kind: str, arguments: dict[str, str]) -> Initializer:
+    """A variance of scale / fan."""
+    mode = ast.literal_eval(arguments["mode"])
+    if kind == "variance_scaling":
+        scale, distribution = arguments["scale"], DISTRIBUTIONS[arguments["distribution"]]
+    else:
+        scale = "2"
+        distribution = "uniform" if kind == "kaiming_uniform" else "untruncated_normal"
+    if not re.fullmatch(r"[\w.]+", scale):
+        scale = f"({scale})"
+    scaling = (scale, mode, distribution)
+    if kind == "kaiming_normal":
+        mode_code = None if mode == "fan_in" else f'"{mode}"'
+        return Initializer(call(kind, *filter(None, [mode_code])), (kind,), scaling)
+    if kind == "kaiming_uniform" and mode == "fan_in":
+        return Initializer('"he_uniform"', scaling=scaling)
+    plain = arguments["scale"] if kind == "variance_scaling" else "2.0"
+    code = call("initializers.VarianceScaling", plain, f'"{mode}"', f'"{distribution}"')
+    return Initializer(code, scaling=scaling)
 
 
 def _parsed(site: Site, attribute: str) -> tuple[str, dict[str, str]]:
@@ -92,11 +133,6 @@ def _parsed(site: Site, attribute: str) -> tuple[str, dict[str, str]]:
                 ast.literal_eval(name): ast.unparse(value) for name, value in pairs if name
             }
     raise NotLowered(f"{site.kind} with a computed {attribute}", "keras")
-
-
-def _quoted(arguments: dict[str, str]) -> str:
-    """The code of `mode`, in double quotes."""
-    return arguments["mode"].replace("'", '"')
 
 
 def _truncated(arguments: dict[str, str]) -> Initializer:

@@ -12,21 +12,26 @@ from dataclasses import dataclass
 from netspec.backends.lowering import NotLowered, Site
 from netspec.extensions import import_group
 
-# What Keras calls the operations of the snippets, which have no names of their own.
+# What Keras calls operations and auxiliary layers, which have no names of their own.
 OPERATIONS = re.compile(
-    r"(absolute|add|divide|erf|expand_dims|get_item|greater|matmul|maximum|mean|moveaxis|multiply|pad"
-    r"|power|reshape|sqrt|square|subtract|take|true_divide|where|zeros_like)(_\d+)?"
+    r"(absolute|add|divide|erf|expand_dims|flip|get_item|greater|matmul|maximum|mean|moveaxis|multiply|pad"
+    r"|permute|power|reshape|sqrt|square|subtract|take|true_divide|where|zero_padding[123]d"
+    r"|zeros_like)(_\d+)?"
 )
+# How the names of layers end that hold the weights of what bears the name before.
+ROLES = re.compile(r"--(mirrored|stride-1|table|whole|)$")
 
 
 def layer_name(path: str) -> str:
     """The name of a node's layer: its path with `-` for `.`, which not every engine takes.
 
     Names are unique in a model, so one that Keras could give to an operation (`add_1`) is followed
-    by two dashes, like the name of an auxiliary layer without a role.
+    by two dashes, like the name of an auxiliary layer without a role; so is a name that ends as
+    that of an auxiliary layer.
     """
     name = path.replace(".", "-")
-    return f"{name}--" if OPERATIONS.fullmatch(name) else name
+    taken = OPERATIONS.fullmatch(name) or ROLES.search(f"-{name}")
+    return f"{name}--" if taken else name
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +39,28 @@ class Layer:
     """An op of one input.
 
     `call` is an expression with `{x}` where the input's code stands and `{name}` where the code
-    of the layer's name stands, each once. For an op without inputs `{x}` is any value with the
-    batch's size. `helpers` names the snippets that the expression uses.
+    of the layer's name stands, the name once. For an op without inputs `{x}` is any value with the
+    batch's size. `helpers` names the snippets that the expression uses. `before` is an expression
+    of `{x}` whose value the op is applied to instead; with `reorders` it only changes the order of
+    a map's elements, so that it is left out where maps are sure to have one.
     """
 
     call: str
     helpers: tuple[str, ...] = ()
+    before: str = ""
+    reorders: bool = False
+
+    def prepare(self, x: str) -> str:
+        """What the op is applied to for this input, both as code."""
+        return _filled(self.before, x, "") if self.before else x
+
+    def apply(self, x: str, name: str) -> str:
+        """The expression for a prepared input and this name, both given as code."""
+        return _filled(self.call, x, name)
 
     def render(self, x: str, name: str) -> str:
         """The expression for this input and this name, both given as code."""
-        return re.sub(r"\{(x|name)\}", lambda m: x if m[1] == "x" else name, self.call)
+        return self.apply(self.prepare(x), name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +68,10 @@ class Join:
     """An op of several inputs: `render` makes its expression of their code and the name's."""
 
     render: Callable[[Sequence[str], str], str]
+
+
+def _filled(text: str, x: str, name: str) -> str:
+    return re.sub(r"\{(x|name)\}", lambda m: x if m[1] == "x" else name, text)
 
 
 Lowering = Callable[[Site], Layer | Join]
@@ -94,14 +115,29 @@ def stock(layer: str, *positional: str, **keywords: str | None) -> str:
     return f"layers.{call(layer, *positional, **keywords, name='{name}')}({{x}})"
 
 
+def zeros_around(site: Site) -> str:
+    """The text of a layer without a name that pads as `padding` says, which is known."""
+    return f"layers.ZeroPadding{site.rank}D({zero_pairs(site)})({{x}})"
+
+
+def zero_pairs(site: Site) -> str:
+    """Known `padding` as Keras takes it: a number is the same to it, a list of numbers is not."""
+    padding, code = site.known("padding"), site.code("padding")
+    return code if code.isdecimal() else str(padding[0] if site.rank == 1 else padding)
+
+
 def helper(function: str, *positional: str, **keywords: str | None) -> Layer:
     """A call of the snippet of this name."""
     return Layer(call(function, "{x}", *positional, **keywords, name="{name}"), (function,))
 
 
 def call(function: str, *positional: str, **keywords: str | None) -> str:
-    """The text of a call; a keyword that is None is left out."""
-    named = [f"{key}={text}" for key, text in keywords.items() if text is not None]
+    """The text of a call; a keyword that is None is left out, and `several` is unpacked."""
+    named = [
+        f"**{text}" if key == "several" else f"{key}={text}"
+        for key, text in keywords.items()
+        if text is not None
+    ]
     return f"{function}({', '.join([*positional, *named])})"
 
 

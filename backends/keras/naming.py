@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from netspec.backends.keras.layer import layer_name
+from netspec.backends.keras.layer import ROLES, layer_name
 from netspec.backends.source.names import Names
 from netspec.backends.source.plan import GroupWhat, Item, JoinWhat, Loop, Split, Step
 
@@ -84,14 +84,16 @@ class Naming:
         """The code of an op's layer name.
 
         Raises:
-            Split: only some copies have a name that Keras might give to an operation.
+            Split: only some copies have a name that means something else to Keras or to what reads
+                weights.
         """
-        if place.prefix:
-            return quoted(place.prefix + child)
-        clashes = [layer_name(name) != name for name in present(step)]
+        clashes = [
+            bool(ROLES.search(f"-{name}")) if place.prefix else layer_name(name) != name
+            for name in present(step)
+        ]
         if not step.inner.all_equal(clashes):
             raise Split(step.inner, clashes)
-        return quoted(f"{child}--" if clashes[0] else child)
+        return quoted(f"{place.prefix}{child}--" if clashes[0] else place.prefix + child)
 
     def _part(self, code: str) -> str:
         if not _UNQUOTABLE.search(code):

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from netspec.backends import snippet_text as general
 
-SNIPPETS = Path(__file__).with_name("snippets.py")
-_files = [SNIPPETS]
+FILES = "windows initialise conv pool shape values weights".split()
+SNIPPETS = [Path(__file__).with_name(f"snippets_{name}.py") for name in FILES]
+_files = list(SNIPPETS)
 
 
 def add_snippets(path: Path) -> None:

@@ -13,8 +13,12 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from netspec.backends.source.python import names_in
+from netspec.backends.source.text import WIDTH
 
 RUNNING = "x"
+MADE_AND_CALLED = re.compile(
+    r"(?P<margin> *)(?P<target>\w+) = (?P<layer>layers\.\w+\(.*\))\((?P<value>\w+)\)"
+)
 _TOKEN = re.compile("\0(\\d+)\0")
 
 
@@ -196,6 +200,18 @@ class Renderer:
         body += self._region(statement.body, RUNNING)
         header = statement.header(names_in(body))
         return [*lines, header, *_indented(body or ["pass"])]
+
+
+def made_first(lines: list[str]) -> list[str]:
+    """A function's lines, where a layer is made first if it does not fit with its argument."""
+    found = []
+    for line in lines:
+        call = MADE_AND_CALLED.fullmatch(line)
+        if call and len(line) > WIDTH - 4 >= len(f"{call['margin']}layer = {call['layer']}"):
+            found.append(f"{call['margin']}layer = {call['layer']}")
+            line = f"{call['margin']}{call['target']} = layer({call['value']})"
+        found.append(line)
+    return found
 
 
 def _reads(region: Region) -> list[int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-STANDARD = frozenset({"collections", "collections.abc", "functools", "itertools", "math", "typing"})
+STANDARD = frozenset("collections collections.abc functools itertools math re typing".split())
 
 MAKE_DIVISIBLE = '''\
 def make_divisible(x: float, m: int) -> int:

@@ -9,7 +9,7 @@ from netspec.backends.source.formulas import Formulas
 from netspec.backends.source.names import Names
 from netspec.backends.source.plan import Context, JoinWhat, OpWhat, Split, Val
 from netspec.backends.source.python import literal
-from netspec.formula import Expr, free
+from netspec.formula import Binary, Choice, Expr, InputShape, Literal, Name, Unary, free
 from netspec.graph import Node
 from netspec.ops.base import Attribute
 from netspec.types import TensorType
@@ -65,6 +65,30 @@ class OpSite:
     def values(self, attribute: str) -> list[Any]:
         """The attribute's value in every lane."""
         return [getattr(node.op, attribute) for node in self.nodes]
+
+    def one_number(self, attribute: str) -> bool:
+        expr = self._open(attribute)
+        if expr is None:
+            return isinstance(self._shrunk(attribute, self._agreed(attribute)), int | float)
+        return self._is_number(expr)
+
+    def _is_number(self, expr: Expr) -> bool:
+        match expr:
+            case Literal(value):
+                return isinstance(value, int | float)
+            case Binary("+" | "*", left, right) | Choice(_, left, right):
+                return self._is_number(left) and self._is_number(right)
+            case Binary() | Unary() | InputShape() | Name("$in"):
+                return True
+            case Name(name):
+                routine = self.names.routine
+                types = {param.name: param.type for param in routine.params}
+                lets = {let.name: let.value for let in routine.lets}
+                let = lets.get(name)
+                if isinstance(let, syntax.Formula):
+                    return self._is_number(let.expr)
+                return name in routine.visible and types.get(name) in ("int", "float")
+        return False
 
     def is_default(self, attribute: str) -> bool:
         declared = self._declared(attribute)

@@ -1,48 +1,41 @@
-"""Convolutions: a stock layer where it computes the op, else the snippet of the op's name."""
+"""Convolutions: stock layers where they compute the op, else the snippet of the op's name."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import ast
+import math
+import re
+from dataclasses import dataclass, replace
 
 from netspec.backends.keras.initialise import initializer
-from netspec.backends.keras.layer import Layer, all_equal, helper, lowers, no_padding, stock
+from netspec.backends.keras.layer import (
+    Layer,
+    all_equal,
+    helper,
+    lowers,
+    no_padding,
+    stock,
+    zeros_around,
+)
 from netspec.backends.keras.layer import unless_default as unless
 from netspec.backends.lowering import Site
+
+GENERAL = ("stride", "padding", "dilation", "groups")
 
 
 @lowers("conv")
 def conv(site: Site) -> Layer:
-    padding = _stock_padding(site)
-    steps_or_dilation = all_equal(site, "stride", 1) or all_equal(site, "dilation", 1)
-    layer = _stock_layer(site)
-    if layer is None or padding is None or not steps_or_dilation:
-        return _helper(site, "conv", ("stride", "padding", "dilation", "groups"))
-    weight, bias = initializer(site, "weight_init"), initializer(site, "bias_init")
-    depthwise = layer.startswith("Depthwise")
-    weights = "depthwise_initializer" if depthwise else "kernel_initializer"
-    text = stock(
-        layer,
-        *(() if depthwise else (site.code("out"),)),
-        site.code("kernel"),
-        depth_multiplier=_multiplier(site) if depthwise else None,
-        strides=unless(site, "stride"),
-        padding=padding or None,
-        dilation_rate=unless(site, "dilation"),
-        groups=None if depthwise else unless(site, "groups"),
-        use_bias=unless(site, "bias"),
-        **{weights: None if weight.code == '"glorot_uniform"' else weight.code},
-        bias_initializer=None if bias.code in (None, '"zeros"') else bias.code,
-    )
-    return Layer(text, weight.helpers + bias.helpers)
+    return _stock_conv(site) or _group_conv(site) or _general(site, "conv", GENERAL)
 
 
 @lowers("conv_transpose")
 def conv_transpose(site: Site) -> Layer:
     names = ("stride", "padding", "output_padding", "dilation", "groups")
-    return _helper(site, "conv_transpose", names)
+    return _general(site, "conv_transpose", names)
 
 
-def _helper(site: Site, function: str, attributes: tuple[str, ...]) -> Layer:
+def _general(site: Site, function: str, attributes: tuple[str, ...]) -> Layer:
+    """The snippet that computes the op whatever its attributes are."""
     weight, bias = initializer(site, "weight_init"), initializer(site, "bias_init")
     layer = helper(
         function,
@@ -56,23 +49,71 @@ def _helper(site: Site, function: str, attributes: tuple[str, ...]) -> Layer:
     return replace(layer, helpers=layer.helpers + weight.helpers + bias.helpers)
 
 
-def _stock_layer(site: Site) -> str | None:
-    """The stock layer that has the site's groups and initialisers, if there is one."""
-    weight, bias = initializer(site, "weight_init"), initializer(site, "bias_init")
-    groups = site.known("groups")
-    if weight.code is None or (bias.by_fans and site.known("bias") is not False):
+def _stock_conv(site: Site) -> Layer | None:
+    """A stock layer, with another for zeros before it, if these compute the op."""
+    padding, depthwise = _padding(site), _is_depthwise(site)
+    steps_or_dilation = all_equal(site, "stride", 1) or all_equal(site, "dilation", 1)
+    if padding is None or depthwise is None or not steps_or_dilation:
         return None
+    kernel = site.known("kernel")
+    weights = _weights(site, None if kernel is None else str(math.prod(kernel)), depthwise)
+    if weights is None:
+        return None
+    text = stock(
+        f"DepthwiseConv{site.rank}D" if depthwise else f"Conv{site.rank}D",
+        *(() if depthwise else (site.code("out"),)),
+        site.code("kernel"),
+        depth_multiplier=_multiplier(site) if depthwise else None,
+        strides=unless(site, "stride"),
+        padding=padding.word,
+        dilation_rate=unless(site, "dilation"),
+        groups=None if depthwise else unless(site, "groups"),
+        use_bias=unless(site, "bias"),
+        **weights.arguments,
+    )
+    return Layer(text, weights.helpers, padding.before)
+
+
+def _group_conv(site: Site) -> Layer | None:
+    """The snippet for numbers of groups and padding that are only known when it runs."""
+    numbers = site.one_number("kernel") and site.one_number("stride")
+    if site.rank != 2 or not numbers or not all_equal(site, "dilation", 1):
+        return None
+    kernel = site.code("kernel")
+    area = f"{kernel}**2" if kernel.isidentifier() else f"({kernel}) ** 2"
+    if kernel.isdecimal():
+        area = str(int(kernel) ** 2)
+    weights = _weights(site, area, None)
+    assert weights is not None
+    layer = helper(
+        "group_conv",
+        site.code("out"),
+        kernel,
+        padding=unless(site, "padding"),
+        groups=unless(site, "groups"),
+        strides=unless(site, "stride"),
+        use_bias=unless(site, "bias"),
+        **weights.arguments,
+    )
+    return replace(layer, helpers=layer.helpers + weights.helpers)
+
+
+def _is_depthwise(site: Site) -> bool | None:
+    """Whether the layer for groups of one channel is to be used; None if that is not sure."""
+    groups = site.known("groups")
+    if groups is None:
+        # The plain layer computes any number of groups, though slowly where they are many.
+        return False if set(site.values("groups")) == {1} else None
     if groups == 1:
-        return f"Conv{site.rank}D"
-    if groups is None or site.input is None:
+        return False
+    if site.input is None:
         return None
     if groups != site.input.channels:
-        return f"Conv{site.rank}D"
-    # Keras's fans of a depthwise kernel are not those of the convolution that it is.
+        return False
+    # That layer knows neither three axes nor unequal strides.
     stride = site.known("stride")
-    if weight.by_fans or site.rank == 3 or stride is None or len(set(stride)) > 1:
-        return None
-    return f"DepthwiseConv{site.rank}D"
+    known = site.channels.isdecimal() and stride is not None and len(set(stride)) == 1
+    return True if known and site.rank < 3 else None
 
 
 def _multiplier(site: Site) -> str | None:
@@ -82,18 +123,102 @@ def _multiplier(site: Site) -> str | None:
     return None if out == groups else str(out // groups)
 
 
-def _stock_padding(site: Site) -> str | None:
-    """Keras's `padding` where it means the site's: empty for no padding, None where none does."""
+@dataclass(frozen=True, slots=True)
+class _Weights:
+    arguments: dict[str, str | None]
+    helpers: tuple[str, ...]
+
+
+def _weights(site: Site, area: str | None, depthwise: bool | None) -> _Weights | None:
+    """The arguments for initialisers; None if they need the kernel's `area`, which is not known.
+
+    Keras takes other fans for a depthwise kernel and for a bias than torch does. With None for
+    `depthwise` they suit either layer.
+    """
+    weight, bias = initializer(site, "weight_init"), initializer(site, "bias_init")
+    biased = site.known("bias") is not False
+    plain = depthwise is False
+    by_fans = (not plain and weight.scaling) or (biased and bias.scaling)
+    if by_fans and area is None:
+        return None
+    fan_in = _product("{x}.shape[-1]", site.code("groups"), area or "")
+    fan_out = _product(site.code("out"), "1", area or "")
+    if depthwise:
+        fan_in = area or ""
+    if plain and biased and weight.code is None and bias.code is None:
+        return _Weights({"several": f"usual_initializers({fan_in})"}, ("usual_initializers",))
+    key = "depthwise_initializer" if depthwise else "kernel_initializer"
+    weight = weight if plain else weight.with_fans(fan_in, fan_out)
+    bias = bias.with_fans(fan_in, fan_out)
+    code = weight.of_kernel()
+    return _Weights(
+        {
+            key: None if code == '"glorot_uniform"' else code,
+            "bias_initializer": bias.code if biased and bias.code != '"zeros"' else None,
+        },
+        weight.helpers + (bias.helpers if biased else ()),
+    )
+
+
+def _product(factor: str, over: str, area: str) -> str:
+    """The code of `factor // over * area`."""
+    factor = _operand(factor) if over == "1" else f"{_operand(factor)} // {_operand(over)}"
+    return factor if area == "1" else f"{factor} * {area}"
+
+
+def _operand(code: str) -> str:
+    return code if re.fullmatch(r"[\w.]+|\{x\}\.shape\[-1\]", code) else f"({code})"
+
+
+@dataclass(frozen=True, slots=True)
+class _Padding:
+    """Keras's `padding`, if it is to be given, and what applies a layer of zeros before."""
+
+    word: str | None = None
+    before: str = ""
+
+
+def _padding(site: Site) -> _Padding | None:
+    """How stock layers pad as the site asks, if they can."""
     padding = site.known("padding")
     if no_padding(site):
-        return ""
+        return _Padding()
     if padding == "same":
-        return '"same"'
+        return _Padding('"same"')
+    if padding is None:
+        return _padding_in_code(site)
     kernel, dilation = site.known("kernel"), site.known("dilation")
-    if None in (padding, kernel, dilation) or not all_equal(site, "stride", 1):
+    if None not in (kernel, dilation) and all_equal(site, "stride", 1):
+        centred = all(
+            pair == (d * (k - 1) // 2,) * 2 and k % 2
+            for pair, k, d in zip(padding, kernel, dilation, strict=True)
+        )
+        if centred:
+            return _Padding('"same"')
+    return _Padding(before=zeros_around(site))
+
+
+def _padding_in_code(site: Site) -> _Padding | None:
+    text = site.code("padding")
+    if word := _word(text):
+        return _Padding(word)
+    zero = any(not any(map(any, pads)) for pads in site.values("padding"))
+    if zero or not site.one_number("padding"):
         return None
-    centred = all(
-        pair == (d * (k - 1) // 2,) * 2 and k % 2
-        for pair, k, d in zip(padding, kernel, dilation, strict=True)
-    )
-    return '"same"' if centred else None
+    return _Padding(before=f"layers.ZeroPadding{site.rank}D({text})({{x}})")
+
+
+def _word(text: str) -> str | None:
+    """A choice between 0 and `same` as Keras's words."""
+    match ast.parse(text, mode="eval").body:
+        case ast.Constant(value=0):
+            return '"valid"'
+        case ast.Constant(value="same"):
+            return '"same"'
+        case ast.IfExp(test, body, otherwise):
+            parts = [ast.get_source_segment(text, part) for part in (body, test, otherwise)]
+            yes, condition, no = (part or "" for part in parts)
+            words = (_word(yes), _word(no))
+            simple = not any(isinstance(part, ast.IfExp) for part in (body, test))
+            return f"{words[0]} if {condition} else {words[1]}" if simple and all(words) else None
+    return None

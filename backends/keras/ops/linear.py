@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from netspec.backends.keras.initialise import initializer
-from netspec.backends.keras.layer import Layer, helper, lowers, stock, unless_default
+from netspec.backends.keras.layer import Layer, lowers, stock, unless_default
 from netspec.backends.lowering import Site
 
 
 @lowers("linear")
 def linear(site: Site) -> Layer:
+    """A bias has no fans of its own in Keras."""
     weight, bias = initializer(site, "weight_init"), initializer(site, "bias_init")
-    no_bias = site.known("bias") is False
-    helpers = weight.helpers + bias.helpers
-    use_bias = unless_default(site, "bias")
-    if weight.code is None or (bias.by_fans and not no_bias):
-        layer = helper(
-            "linear",
-            site.code("out"),
-            use_bias=use_bias,
-            kernel_initializer=weight.code,
-            bias_initializer=None if no_bias else bias.code,
+    biased = site.known("bias") is not False
+    plain = {"use_bias": unless_default(site, "bias")}
+    if biased and weight.code is None and bias.code is None:
+        both = "usual_initializers({x}.shape[-1])"
+        return Layer(
+            stock("Dense", site.code("out"), **plain, several=both), ("usual_initializers",)
         )
-        return replace(layer, helpers=layer.helpers + helpers)
+    code = weight.of_kernel()
+    bias = bias.with_fans("{x}.shape[-1]", site.code("out"))
     text = stock(
         "Dense",
         site.code("out"),
-        use_bias=use_bias,
-        kernel_initializer=None if weight.code == '"glorot_uniform"' else weight.code,
-        bias_initializer=None if no_bias or bias.code == '"zeros"' else bias.code,
+        **plain,
+        kernel_initializer=None if code == '"glorot_uniform"' else code,
+        bias_initializer=bias.code if biased and bias.code != '"zeros"' else None,
     )
-    return Layer(text, helpers)
+    return Layer(text, weight.helpers + (bias.helpers if biased else ()))

@@ -13,6 +13,7 @@ from netspec.backends.keras.layer import (
     no_padding,
     stock,
     unless_default,
+    zeros_around,
 )
 from netspec.backends.lowering import Site
 
@@ -21,10 +22,12 @@ from netspec.backends.lowering import Site
 def max_pool(site: Site) -> Layer:
     if all_equal(site, "dilation", 1) and site.rank < 3:
         # `same` has as many windows with ceil_mode as without.
-        if site.known("padding") == "same":
+        if site.known("padding") == "same" or _centred(site):
             return _stock_pool(site, "MaxPooling", padding='"same"')
         if _whole_windows(site):
-            return _stock_pool(site, "MaxPooling")
+            return _stock_pool(site, "MaxPooling", before=_lowest_around(site))
+        if _ends_only(site):
+            return helper("ceil_pool", site.code("kernel"), site.code("stride"))
     return _helper(site, "max_pool", ("padding", "dilation", "ceil_mode"))
 
 
@@ -32,7 +35,10 @@ def max_pool(site: Site) -> Layer:
 def avg_pool(site: Site) -> Layer:
     # Keras's engines disagree about what `same` padding counts.
     if site.rank < 3 and _whole_windows(site):
-        return _stock_pool(site, "AveragePooling")
+        if no_padding(site):
+            return _stock_pool(site, "AveragePooling")
+        if site.known("count_include_pad") is True:
+            return _stock_pool(site, "AveragePooling", before=zeros_around(site))
     return _helper(site, "avg_pool", ("padding", "ceil_mode", "count_include_pad"))
 
 
@@ -53,13 +59,39 @@ def _global_pool(site: Site) -> Layer:
 
 
 def _whole_windows(site: Site) -> bool:
-    """Whether no window reaches beyond the input."""
-    return no_padding(site) and site.known("ceil_mode") is False
+    """Whether padding is known, in numbers, and no window reaches beyond it."""
+    known = site.known("padding") not in (None, "same")
+    return known and (site.known("ceil_mode") is False or all_equal(site, "stride", 1))
 
 
-def _stock_pool(site: Site, layer: str, padding: str | None = None) -> Layer:
+def _centred(site: Site) -> bool:
+    """Whether there is a window around each element."""
+    padding, kernel = site.known("padding"), site.known("kernel")
+    if None in (padding, kernel) or padding == "same" or not all_equal(site, "stride", 1):
+        return False
+    return all(pads == (k // 2,) * 2 and k % 2 for pads, k in zip(padding, kernel, strict=True))
+
+
+def _ends_only(site: Site) -> bool:
+    """Whether windows of two equal axes may reach beyond the end, where no other one starts."""
+    kernel, stride = site.known("kernel"), site.known("stride")
+    if site.rank != 2 or None in (kernel, stride) or len({*kernel}) > 1 or len({*stride}) > 1:
+        return False
+    return no_padding(site) and site.known("ceil_mode") is True and kernel[0] >= stride[0]
+
+
+def _lowest_around(site: Site) -> str:
+    """What pads with what is never the largest."""
+    if no_padding(site):
+        return ""
+    width = str(((0, 0), *site.known("padding"), (0, 0)))
+    return f"ops.pad({{x}}, {width}, constant_values=-math.inf)"
+
+
+def _stock_pool(site: Site, layer: str, padding: str | None = None, before: str = "") -> Layer:
     layer = f"{layer}{site.rank}D"
-    return Layer(stock(layer, site.code("kernel"), strides=_stride(site), padding=padding))
+    text = stock(layer, site.code("kernel"), strides=_stride(site), padding=padding)
+    return Layer(text, before=before)
 
 
 def _helper(site: Site, function: str, attributes: tuple[str, ...]) -> Layer:

@@ -6,16 +6,25 @@ import re
 from dataclasses import replace
 
 from netspec.backends.keras.initialise import initializer
-from netspec.backends.keras.layer import Layer, helper, lowers, no_padding, stock, unless_default
+from netspec.backends.keras.layer import (
+    Layer,
+    helper,
+    lowers,
+    no_padding,
+    stock,
+    unless_default,
+    zero_pairs,
+)
 from netspec.backends.lowering import Site
 
 
 @lowers("flatten")
 def flatten(site: Site) -> Layer:
-    """Channels first; where every map is one element, order is no question."""
-    if site.rank == 0 or (site.input is not None and max(site.input.spatial) == 1):
+    """Channels first."""
+    if site.rank == 0:
         return Layer(stock("Flatten"))
-    return helper("flatten")
+    order = (site.rank + 1, *range(1, site.rank + 1))
+    return Layer(stock("Flatten"), before=f"layers.Permute({order})({{x}})", reorders=True)
 
 
 @lowers("unflatten")
@@ -45,11 +54,7 @@ def channel_slice(site: Site) -> Layer:
 def pad(site: Site) -> Layer:
     padding = site.known("padding")
     if site.known("value") == 0 and padding is not None and not no_padding(site):
-        pairs = padding[0] if site.rank == 1 else padding
-        code = site.code("padding")
-        # A number means the same to Keras; a list of numbers does not.
-        text = code if code.isdecimal() else str(pairs)
-        return Layer(stock(f"ZeroPadding{site.rank}D", text))
+        return Layer(stock(f"ZeroPadding{site.rank}D", zero_pairs(site)))
     return helper("pad", site.code("padding"), value=unless_default(site, "value"))
 
 
