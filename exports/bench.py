@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,19 @@ class Bench:
             info = task.runtime.run(**given, **options)
             return load_arrays(result), info
 
+    def record(self, outcome: Outcome, sample: int) -> dict[str, Array] | None:
+        """What an outcome's network holds inside on one sample; None if its runtime tells nothing.
+
+        A run that fails has told what it made before.
+        """
+        assert outcome.task is not None
+        assert outcome.arguments is not None
+        with tempfile.TemporaryDirectory(dir=self.folder) as folder:
+            trace = Path(folder, "values.npz")
+            with suppress(WorkerError, UnavailableError):
+                self.run(outcome.task, outcome.arguments, trace=str(trace), sample=sample)
+            return load_arrays(trace) if trace.exists() else None
+
     def is_finished(self, task: Task) -> bool:
         """Whether the task's file holds rounded numbers: somebody else's, or too large for more."""
         return task.file is not None or self._stored(task) != task.dtype
@@ -131,6 +145,9 @@ class Bench:
             arguments = self._subject(task, exports)
             self.say(f"running the {task.subject} on {task.runtime.name} in {task.dtype}")
             results, info = self.run(task, arguments)
+            row = qualified(self._judge(Row(*name, AGREED, info=info), task, results))
+            departed = row.status in (DISAGREED, FAILED, ROUNDED) and not is_reduced(row)
+            sample = self._worst_sample(results) if departed else None
         except UnavailableError as problem:
             return Outcome(Row(*name, NOT_RUN, reason=str(problem)))
         except WorkerError as failure:
@@ -138,10 +155,7 @@ class Bench:
             return Outcome(row, task, arguments, 0 if arguments and failure.raised else None)
         except Exception as error:  # whatever it is, a row must say it
             return Outcome(Row(*name, FAILED, reason=one_line(error)))
-        row = self._judge(Row(*name, AGREED, info=info), task, results)
-        row = qualified(replace(row, seconds=time.perf_counter() - start))
-        departed = row.status in (DISAGREED, FAILED, ROUNDED) and not is_reduced(row)
-        sample = self._worst_sample(results) if departed else None
+        row = replace(row, seconds=time.perf_counter() - start)
         return Outcome(row, task, arguments, sample)
 
     def _subject(self, task: Task, exports: Exports) -> dict[str, Any]:
@@ -212,13 +226,17 @@ class Bench:
         return Prediction(prediction.truth, prediction.noise + rounded.noise)
 
     def _worst_sample(self, results: Mapping[str, Array]) -> int:
+        """The sample that is most off in the output that is, each by its own largest value."""
+        worst, sample = 0.0, 0
         for name, prediction in self.predictions.items():
-            found = results.get(name)
-            if found is not None and found.shape == prediction.truth.shape:
-                error = np.abs(found - prediction.truth).reshape(len(found), -1).max(1)
-                if error.size and error.max() != 0.0:
-                    return int(np.argmax(np.where(np.isfinite(error), error, np.inf)))
-        return 0
+            truth, found = prediction.truth, results.get(name)
+            if found is not None and found.shape == truth.shape:
+                errors = np.abs(found - truth).reshape(len(found), -1).max(1, initial=0.0)
+                errors = np.where(np.isfinite(errors), errors, np.inf)
+                largest = float(errors.max() / (np.abs(truth).max() or 1.0))
+                if largest > worst:
+                    worst, sample = largest, int(np.argmax(errors))
+        return sample
 
 
 def _status(wrong: Sequence[str]) -> str:

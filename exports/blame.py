@@ -10,7 +10,6 @@ away was right. The first node that is not explained departs, since all before i
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -19,12 +18,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from netspec.exports.arrays import load_arrays
 from netspec.exports.noise import THRESHOLD, Noise
 from netspec.exports.report import FAILED, Blame
 from netspec.exports.reproduce import run_alone, write_reproduction
 from netspec.exports.same import BOUND
-from netspec.exports.worker import UnavailableError, WorkerError
 from netspec.graph import Graph, Node, Value
 from netspec.reference import evaluate, node_weights
 
@@ -105,17 +102,12 @@ def _folds(graph: Graph, model: str | None) -> bool:
 def record(bench: Bench, outcome: Outcome) -> Values | None:
     """What a task's network holds inside on the sample that is most off; None if nothing is told.
 
-    A run that fails has told what it made before; in float64 that is all of it, even if nothing.
+    What a run in float64 tells is all of it, even if nothing.
     """
     assert outcome.task is not None
-    assert outcome.arguments is not None
-    trace = bench.folder / "trace.npz"
-    trace.unlink(missing_ok=True)
-    with suppress(WorkerError, UnavailableError):
-        bench.run(outcome.task, outcome.arguments, trace=str(trace), sample=outcome.sample or 0)
-    arrays = load_arrays(trace) if trace.exists() else {}
-    told = arrays or (trace.exists() and outcome.task.dtype == "float64")
-    return Values(arrays) if told else None
+    arrays = bench.record(outcome, outcome.sample or 0)
+    told = arrays or (arrays is not None and outcome.task.dtype == "float64")
+    return Values(arrays or {}) if told else None
 
 
 def match(

@@ -23,8 +23,8 @@ def run_fitted(
 ) -> Arrays:
     """Run a file on channels-first inputs and return channels-first outputs by the spec's names.
 
-    `outputs` gives each wanted output's shape without the batch. A port is found by its name, or,
-    where the names are others, by its position; a channels-last port is recognised by its shape.
+    `outputs` gives each wanted output's shape without the batch. A port is found by its name, which
+    may be another where there is one port alone; a channels-last port is recognised by its shape.
     A file with a fixed batch is run once for each part of that size, the last one filled up.
 
     Raises:

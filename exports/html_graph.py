@@ -7,7 +7,7 @@ from html import escape
 
 from netspec.exports.layout import Item, Layout, layered
 from netspec.exports.report import NodeError, NodeRow
-from netspec.exports.report_text import ratio
+from netspec.exports.report_text import printable, ratio
 
 WIDTH, HEIGHT, STEP, MARGIN = 250, 38, 60, 14  # pixels: a box, from layer to layer, around all
 LETTERS = 33  # that fit a box
@@ -26,10 +26,7 @@ UNSEEN = "u"
 
 def clean(text: str) -> str:
     """Text for HTML, escaped; what cannot be printed is shown as U+FFFD."""
-    shown = "".join(
-        c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text
-    )
-    return escape(shown, quote=True)
+    return escape(printable(text), quote=True)
 
 
 def run_names(nodes: Sequence[NodeRow]) -> list[str]:

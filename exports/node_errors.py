@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from netspec.exports.arrays import load_arrays
 from netspec.exports.blame import Values
 from netspec.exports.noise import THRESHOLD, node_noise
 from netspec.exports.report import NodeError, NodeRow
-from netspec.exports.worker import UnavailableError, WorkerError
 from netspec.graph import Graph, Value
 from netspec.reference import evaluate
 
@@ -38,7 +35,10 @@ def node_rows(bench: Bench, outcomes: Sequence[Outcome]) -> tuple[NodeRow, ...]:
     noise = node_noise(graph, bench.tensors, single, seed=bench.seed)
     found = {}
     for outcome in outcomes:
-        if values := _recorded(bench, outcome):
+        if outcome.task is None or outcome.arguments is None:
+            continue
+        bench.say(f"recording every value of the {outcome.row.name}")
+        if values := bench.record(outcome, SAMPLE):
             found[outcome.row.name] = _errors(graph, truth, noise, Values(values))
     return tuple(
         NodeRow(
@@ -51,17 +51,6 @@ def node_rows(bench: Bench, outcomes: Sequence[Outcome]) -> tuple[NodeRow, ...]:
         )
         for node in graph.inference_nodes
     )
-
-
-def _recorded(bench: Bench, outcome: Outcome) -> dict[str, Array]:
-    if outcome.task is None or outcome.arguments is None:
-        return {}
-    bench.say(f"recording every value of the {outcome.row.name}")
-    trace = bench.folder / "values.npz"
-    trace.unlink(missing_ok=True)
-    with suppress(WorkerError, UnavailableError):  # what it made before it failed was recorded
-        bench.run(outcome.task, outcome.arguments, trace=str(trace), sample=SAMPLE)
-    return load_arrays(trace) if trace.exists() else {}
 
 
 def _errors(

@@ -182,8 +182,8 @@ def _placement(session: Any, provider: str) -> tuple[dict[str, int], list[str]]:
                 heavy += [name] if any(word in node.op_type for word in HEAVY) else []
     if heavy:
         raise FallbackError(f"{provider} left to another provider: {_listed(heavy)}")
-    if counts and not counts[provider]:
-        raise FallbackError(f"no node of the file is on {provider}")
+    if not counts[provider] and (counts or provider != CPU):
+        raise FallbackError(f"no node of the file is known to be on {provider}")
     return dict(counts), elsewhere
 
 

@@ -11,6 +11,7 @@ from netspec.compiler import backend_names
 from netspec.exports.export import BACKENDS
 from netspec.exports.report import NOT_RUN, Row
 from netspec.exports.runtimes import Runtime, missing, runtimes
+from netspec.zoo import UsageError
 
 DEFAULT_BACKENDS = ("torch", "keras", "onnx")
 DEFAULT_RUNTIMES = ("torch", "keras", "onnxruntime")
@@ -48,7 +49,7 @@ def rounding_plan(
     """The rows to fill, sources first; what was asked for and cannot be run is a row already.
 
     Raises:
-        ValueError: a backend or runtime is not known.
+        UsageError: a backend or runtime is not known.
     """
     known = runtimes()
     _require_known("runtime", names, known)
@@ -77,10 +78,11 @@ def rounding_plan(
 def same_plan(plan: Iterable[Task | Row]) -> list[Task | Row]:
     """The same sources, exports and files, each once, in float64."""
     doubles = _doubles(runtimes())
-    found: dict[str, Task | Row] = {}
+    found: dict[object, Task | Row] = {}
     for task in plan:
         if isinstance(task, Task) and (runtime := doubles.get(task.runtime.backend)):
-            found.setdefault(task.subject, Task(runtime, task.backend, task.file, "float64"))
+            subject = task.runtime.backend, task.backend, task.file  # a file may have any name
+            found.setdefault(subject, Task(runtime, task.backend, task.file, "float64"))
     return list(found.values())
 
 
@@ -106,7 +108,7 @@ def _default_runtimes(asked: Sequence[str], known: Mapping[str, Runtime]) -> lis
 def _require_known(word: str, names: Sequence[str] | None, known: Iterable[str]) -> None:
     for name in names or ():
         if name not in known:
-            raise ValueError(f"no {word} is called {name}: there are {', '.join(known)}")
+            raise UsageError(f"no {word} is called {name}: there are {', '.join(known)}")
 
 
 def _tasks(runtime: Runtime, backends: tuple[str, ...], file: Path | None) -> Iterable[Task | Row]:

@@ -137,7 +137,8 @@ class NodeError:
         """The error in units of the prediction; infinite where nothing rounds, or at a NaN."""
         if self.max == 0.0:
             return 0.0
-        return self.max / self.predicted_max if self.predicted_max > 0.0 else math.inf
+        measurable = math.isfinite(self.max) and self.predicted_max > 0.0
+        return self.max / self.predicted_max if measurable else math.inf
 
     def to_dict(self) -> dict[str, float | None]:
         """For JSON; an error that is not finite is null."""

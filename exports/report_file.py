@@ -9,9 +9,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from netspec.exports.noise import Figures
+from netspec.exports.qualify import is_reduced
 from netspec.exports.report import (
     AGREED,
     DISAGREED,
+    PASSED,
     SCHEMA,
     Blame,
     NodeError,
@@ -57,15 +59,14 @@ def from_json(text: str) -> list[Report]:
 def judged_again(report: Report, limit: float | None, bound: float | None) -> Report:
     """The same figures held against another limit or bound; nothing is run.
 
-    A row that was decided by something else than its figures keeps its status.
+    A row that was decided by something else than its figures keeps its status, unless it agreed
+    and its figures do not.
     """
     new = replace(
         report,
         limit=report.limit if limit is None else limit,
         bound=report.bound if bound is None else bound,
     )
-    if (new.limit, new.bound) == (report.limit, report.bound):
-        return report
     same = tuple(
         _row_again(
             row,
@@ -84,6 +85,8 @@ def judged_again(report: Report, limit: float | None, bound: float | None) -> Re
         )
         for row in report.rows
     )
+    if replace(new, same=same, rows=rows) == report:
+        return report
     note = f"judged again: measured with the limits {report.limit:g} and {report.bound:g}"
     departed = {row.name for row in (*same, *rows) if row.status != AGREED}
     blames = tuple(b for b in report.blames if f"{b.subject} on {b.runtime}" in departed)
@@ -91,10 +94,13 @@ def judged_again(report: Report, limit: float | None, bound: float | None) -> Re
 
 
 def _row_again(row: Row, found: dict[str, float], limits: tuple[float, float], words: str) -> Row:
-    """The row under the second of two limits, if the first is what decided it."""
+    """The row under the second of two limits, if the first is what decided it.
+
+    Too few bits do not pass under any limit.
+    """
     old, new = ([name for name, error in found.items() if not error <= at] for at in limits)
-    decided = DISAGREED if old else AGREED
-    if not found or row.status != decided or bool(old) == bool(new):
+    decided = row.status == AGREED or (row.status == DISAGREED and old and not is_reduced(row))
+    if not decided or (row.status == DISAGREED) == bool(new):
         return row
     if not new:
         return replace(row, status=AGREED, reason="")
@@ -156,6 +162,12 @@ class _At:
         except OverflowError:
             raise ReportError(f"{self.where} is not a number that a float holds") from None
 
+    def limit(self) -> float:
+        found = self.number()
+        if not 0.0 < found < math.inf:
+            raise ReportError(f"{self.where} is not a number above 0")
+        return found
+
     def _of(self, kind: type) -> Any:
         if not isinstance(self.data, kind):
             words = {list: "a list", dict: "an object", str: "text", int: "a whole number"}
@@ -172,11 +184,11 @@ def _report(at: _At) -> Report:
         notes=at["notes"].texts(),
         same=tuple(_row(row, rounding=False) for row in at["same"].items()),
         blames=tuple(_blame(blame) for blame in at["blames"].items()),
-        nodes=tuple(_node(node) for node in at["nodes"].items()),
+        nodes=_nodes(at["nodes"]),
         command=at["command"].text(),
         versions={name: version.text() for name, version in at["versions"].entries()},
-        limit=at["threshold"].number(),
-        bound=at["bound"].number(),
+        limit=at["threshold"].limit(),
+        bound=at["bound"].limit(),
         training=None if at["training"].data is None else _training(at["training"]),
     )
 
@@ -215,14 +227,21 @@ def _rate(at: _At) -> RateRow:
 def _row(at: _At, *, rounding: bool) -> Row:
     outputs = dict(at["outputs"].entries())
     differences = {} if rounding else {n: _difference(o) for n, o in outputs.items()}
+    status = at["status"].text()
+    if status in PASSED and not outputs:
+        raise ReportError(f"{at.where} is {status!r} without an output")
+    info = dict(at["info"].entries())
+    if "bits" in info:
+        for _, bits in info["bits"].entries():
+            bits.whole()
     return Row(
         subject=at["subject"].text(),
         runtime=at["runtime"].text(),
-        status=at["status"].text(),
+        status=status,
         figures={n: _figures(o) for n, o in outputs.items()} if rounding else {},
         reason=at["reason"].text(),
         detail=at["detail"].text(),
-        info={name: item.data for name, item in at["info"].entries()},
+        info={name: item.data for name, item in info.items()},
         seconds=at["seconds"].number(),
         differences=differences,
     )
@@ -250,6 +269,15 @@ def _blame(at: _At) -> Blame:
         actual=None if at["actual"].data is None else at["actual"].number(),
         relative=None if at["relative"].data is None else at["relative"].number(),
     )
+
+
+def _nodes(at: _At) -> tuple[NodeRow, ...]:
+    nodes = tuple(_node(node) for node in at.items())
+    place = {node.path: number for number, node in enumerate(nodes)}
+    for number, node in enumerate(nodes):
+        if any(place.get(name, -1) >= number for name in node.inputs):
+            raise ReportError(f"{at.where}[{number}] reads what does not stand before it")
+    return nodes
 
 
 def _node(at: _At) -> NodeRow:

@@ -33,7 +33,14 @@ def render(report: Report) -> str:
     lines += _details((*report.same, *report.rows))
     lines += [f"  {line}" for blame in report.blames for line in blame.render().splitlines()]
     lines += [report.training.render()] if report.training is not None else []
-    return "\n".join([*lines, *verdict(report)])
+    return printable("\n".join([*lines, *verdict(report)]))
+
+
+def printable(text: str) -> str:
+    """The text with U+FFFD for what cannot be printed or would steer a terminal."""
+    return "".join(
+        c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text
+    )
 
 
 def verdict(report: Report) -> list[str]:

@@ -101,7 +101,15 @@ _TENSORFLOW = _needs("keras", "tensorflow")
 
 BUILT_IN = (
     Runtime("torch", "torch_run", _needs("torch"), "torch", doubles=True),
-    Runtime("torch-compiled", "torch_run", _needs("torch"), "torch", {"compiled": True}),
+    Runtime(
+        "torch-compiled",
+        "torch_run",
+        _needs("torch"),
+        "torch",
+        {"compiled": True},
+        # A user's switch would have the same model run uncompiled, without a word.
+        {"TORCH_COMPILE_DISABLE": "0", "TORCHDYNAMO_DISABLE": "0"},
+    ),
     Runtime("torch-cuda", "torch_run", _needs("torch"), "torch", {"device": "cuda"}),
     Runtime("keras", "keras_run", _TENSORFLOW, "keras", doubles=True),
     Runtime("keras-function", "keras_run", _TENSORFLOW, "keras", {"mode": "function"}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,9 +38,14 @@ class Trace:
 
     @contextmanager
     def saved(self, path: str | None) -> Iterator[None]:
-        """Write the values when the block ends, also by an exception, if there is a path."""
+        """Write the values when the block ends, also by an exception, if there is a path.
+
+        The file appears whole or not at all, whatever ends the process.
+        """
         try:
             yield
         finally:
             if path:
-                save_arrays(Path(path), self.values)
+                draft = Path(path).with_suffix(".draft.npz")
+                save_arrays(draft, self.values)
+                os.replace(draft, path)

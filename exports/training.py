@@ -11,6 +11,7 @@ compared with the spec's, and set to 0.
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 from collections.abc import Mapping
@@ -68,7 +69,11 @@ class TensorRow:
 
     @property
     def ratio(self) -> float:
-        return self.error / self.own if self.own > 0.0 else 0.0
+        """The error in units of torch's own; infinite where either has no number to compare."""
+        if self.error == 0.0:
+            return 0.0
+        measurable = math.isfinite(self.error) and 0.0 < self.own < math.inf
+        return self.error / self.own if measurable else math.inf
 
     @property
     def agreed(self) -> bool:
@@ -100,7 +105,8 @@ class TrainingReport:
     blamed: str
 
     def __bool__(self) -> bool:
-        return bool(self.rows) and not self.blamed
+        verdicts = [row.agreed for row in self.rows] + [row.agreed for row in self.rates]
+        return bool(self.rows) and all(verdicts) and not self.blamed
 
     def render(self) -> str:
         """A line for each stage, its worst tensor first, and the verdict."""

@@ -58,9 +58,9 @@ def verify(
 
     Raises:
         SpecError: the spec has errors.
-        UsageError: there is no such spec, parameter or input.
+        UsageError: there is no such spec, parameter, input, backend or runtime.
         TypeError: an argument is of the wrong type.
-        ValueError: a backend or runtime is not known, or the weights are another network's.
+        ValueError: the seed is below 0, or the weights are another network's.
         OSError: the weight file cannot be read.
     """
     import netspec
@@ -152,6 +152,8 @@ def _blames(
 
     A file that seemed rounded is another function if a node departs by more than rounding does.
     """
+    if not any(outcome.departed for outcome in (*same, *rounding)):
+        return list(same), ()
     target = Path(folder or tempfile.mkdtemp(prefix="netspec-blame-")).resolve()
     target.mkdir(parents=True, exist_ok=True)
     settled, blames = [], []

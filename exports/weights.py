@@ -57,7 +57,7 @@ class Fitting:
 
 
 def read_fitting(graph: Graph, weights: WeightsLike) -> Fitting:
-    """What fits the graph by key and shape, as for a new head on an old checkpoint.
+    """What fits the graph by key, shape and kind of number, as for a new head on an old checkpoint.
 
     Raises:
         TypeError: the weights are neither a mapping nor a path.
@@ -69,10 +69,12 @@ def read_fitting(graph: Graph, weights: WeightsLike) -> Fitting:
     left = []
     for w in graph.weights:
         shape = tuple(np.shape(weights[w.key])) if w.key in weights else None
-        if shape == w.shape:
+        whole = shape is not None and _is_whole(w, weights[w.key])
+        if shape == w.shape and not whole:
             tensors[w.key] = _stored(w, weights[w.key])
         elif w.name != "num_batches_tracked":
-            found = "not in the file" if shape is None else f"{shape} in the file"
+            kind = " of integers" if whole else ""
+            found = "not in the file" if shape is None else f"{shape}{kind} in the file"
             left.append(f"{w.key} {w.shape}: {found}")
     if not tensors:
         raise ValueError(f"none of these weights fits {graph.name}")
@@ -136,13 +138,14 @@ def _shape_problems(graph: Graph, weights: Mapping[str, Any]) -> Iterable[str]:
     ]
     if wrong:
         yield f"shape {_listed(wrong)}"
-    whole = [
-        w.key
-        for w in graph.weights
-        if w.key in weights and w.trainable and np.asarray(weights[w.key]).dtype.kind in "biu"
-    ]
+    whole = [w.key for w in graph.weights if w.key in weights and _is_whole(w, weights[w.key])]
     if whole:
         yield f"integers where floats belong {_listed(whole)}"
+
+
+def _is_whole(weight: Weight, value: Any) -> bool:
+    """Whether integers stand where floats belong, as in a quantised file."""
+    return weight.trainable and np.asarray(value).dtype.kind in "biu"
 
 
 def _listed(names: list[str]) -> str:

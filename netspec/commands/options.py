@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+DIGITS = 1000  # that Python reads as a number
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """A spec with the options that were given: its graph, and the source of a backend for it."""
@@ -142,6 +145,10 @@ def _setting(text: str) -> tuple[str, Any]:
 def _shape(text: str) -> tuple[str, tuple[int, ...]]:
     name, equals, sizes = text.partition("=")
     parts = [part.strip() for part in sizes.split(",")]
-    if not name or not equals or not all(p.isascii() and p.isdecimal() for p in parts):
+    if (
+        not name
+        or not equals
+        or not all(p.isascii() and p.isdecimal() and len(p) <= DIGITS for p in parts)
+    ):
         raise UsageError(f"--input takes NAME=SIZES such as image=3,224,224, not {text!r}")
     return name, tuple(map(int, parts))

@@ -69,9 +69,10 @@ def _cells(runtime: Runtime, row: Row) -> tuple[str, ...]:
 def _status(row: Row) -> str:
     """Whether it can be used: what computes in fewer bits can, though it does not agree."""
     from netspec.exports.qualify import is_reduced
-    from netspec.exports.report import AGREED
+    from netspec.exports.report import AGREED, FAILED
 
-    return AVAILABLE if row.status == AGREED or is_reduced(row) else row.status
+    usable = row.status == AGREED or (row.status != FAILED and is_reduced(row))
+    return AVAILABLE if usable else row.status
 
 
 def _runs(runtime: Runtime) -> str:
