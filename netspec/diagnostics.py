@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 
 from netspec.record import record, value_record
 
@@ -92,7 +93,7 @@ class Diagnostic:
     def render(self) -> str:
         """The finding as text: position, message, excerpt with carets, notes, hint."""
         head = f"{self.severity}[{self.code}]: {self.message}"
-        lines = [f"{self.span}: {head}" if self.span else head]
+        lines = [_printable(f"{self.span}: {head}" if self.span else head)]
         gutter = 0
         if self.span:
             gutter = len(str(self.span.line))
@@ -100,9 +101,9 @@ class Diagnostic:
         pad = " " * (gutter + 1)
         for note in self.notes:
             where = f" ({note.span})" if note.span else ""
-            lines.append(f"{pad}= note: {note.text}{where}")
+            lines.append(_printable(f"{pad}= note: {note.text}{where}"))
         if self.hint:
-            lines.append(f"{pad}= help: {self.hint}")
+            lines.append(_printable(f"{pad}= help: {self.hint}"))
         return "\n".join(lines)
 
 
@@ -114,8 +115,16 @@ class SpecError(Exception):
         super().__init__(render_all(self.diagnostics))
 
 
+class Enough(Exception):
+    """As many mistakes are found as are reported: nothing more needs to be looked at."""
+
+
 class Findings:
-    """Collects diagnostics and passes over exact repetitions."""
+    """Collects diagnostics and passes over exact repetitions.
+
+    Raises:
+        Enough: one more than `FINDINGS_LIMIT` is reported, and there are errors among them.
+    """
 
     def __init__(self) -> None:
         self.diagnostics: list[Diagnostic] = []
@@ -140,9 +149,10 @@ class Findings:
         self._add(Diagnostic(code, message, span, hint, severity="warning"))
 
     def extend(self, others: Findings) -> None:
-        """Take over what `others` has."""
-        for found in others.diagnostics:
-            self._add(found)
+        """Take over what `others` has, as far as there is room."""
+        with suppress(Enough):
+            for found in others.diagnostics:
+                self._add(found)
 
     def _add(self, found: Diagnostic) -> None:
         # Copies of a block repeat a mistake with other provenance: one report is enough.
@@ -153,7 +163,9 @@ class Findings:
             found = Diagnostic(found.code, message, *rest)
         key = (found.code, found.message, place)
         full = len(self.diagnostics) >= FINDINGS_LIMIT
-        if full and (found.severity != "error" or self.failed):
+        if full and self.failed:
+            raise Enough
+        if full and found.severity != "error":
             return
         if key not in self._seen:
             self._seen.add(key)
@@ -182,6 +194,11 @@ def _place(diagnostic: Diagnostic) -> tuple[str, int, int]:
     return (span.source.name, span.line, span.column) if span else ("", 0, 0)
 
 
+def _printable(text: str) -> str:
+    """The text without what would move the cursor or colour the terminal, as wide as before."""
+    return "".join(c if c.isprintable() else " " for c in text)
+
+
 def _excerpt(span: Span) -> list[str]:
     lines = span.source.lines
     text = lines[span.line - 1] if span.line <= len(lines) else ""
@@ -192,7 +209,7 @@ def _excerpt(span: Span) -> list[str]:
         cut = max(0, start - EXCERPT_WIDTH // 2)
         text = text[cut : cut + EXCERPT_WIDTH]
     width = max(1, min(end - 1, cut + len(text)) - start)
-    text = "".join(c if c.isprintable() else " " for c in text)
+    text = _printable(text)
     number = str(span.line)
     pad = " " * len(number)
     return [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cache
+from itertools import islice
 from typing import Any
 
 from netspec.diagnostics import Findings, Span
@@ -11,6 +12,9 @@ from netspec.reader import Mapping, Scalar, Sequence, YamlNode, plain
 from netspec.schema import make_schema
 
 LISTED = 16  # names in a hint
+COMPARED = 500  # names that a misspelt one is compared with
+_SCOPES = ("params", "let")
+_YAML_1_1 = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 
 
 def validate(root: YamlNode, findings: Findings) -> None:
@@ -19,17 +23,22 @@ def validate(root: YamlNode, findings: Findings) -> None:
         path = list(error.absolute_path)
         nodes = _trail(root, path)
         if not any(findings.is_poisoned(node) for node in nodes):
-            _explain(error, path, nodes[-1], findings)
+            _explain(error, path, nodes, findings)
 
 
 def close_match(word: str, known: Iterable[str]) -> str | None:
     """The known word that was probably meant."""
     import difflib  # only mistakes pay for it
 
-    names = list(known)
+    names = list(islice(known, COMPARED))
     lowered = {name.lower(): name for name in reversed(names)}
-    found = difflib.get_close_matches(word.lower(), list(lowered), n=1, cutoff=0.6)
-    return lowered[found[0]] if found else None
+    word = word.lower()
+    for found in difflib.get_close_matches(word, list(lowered), n=3, cutoff=0.6):
+        # Typing errors seldom begin a word, and endings such as -ation make strangers alike.
+        alike = difflib.SequenceMatcher(None, word, found).ratio() >= 0.7
+        if alike or found[:1] == word[:1]:
+            return lowered[found]
+    return None
 
 
 def suggestion(word: str, known: Iterable[str], what: str = "known names are") -> str | None:
@@ -56,9 +65,12 @@ def show(value: Any) -> str:
     return "a mapping" if isinstance(value, dict) else str(value)
 
 
-def _inline(value: Any) -> str:
+def _inline(value: Any, depth: int = 2) -> str:
     if isinstance(value, (list, tuple)):
-        return f"[{', '.join(_inline(v) for v in value[:4])}{', ...' if len(value) > 4 else ''}]"
+        if not depth:  # lists of formulas share their items: written out they are exponential
+            return "[...]"
+        items = ", ".join(_inline(v, depth - 1) for v in value[:4])
+        return f"[{items}{', ...' if len(value) > 4 else ''}]"
     if isinstance(value, dict):
         return "{...}"
     return str(value)[:40].lower() if isinstance(value, bool) else str(value)
@@ -93,12 +105,15 @@ def _trail(root: YamlNode, path: list[Any]) -> list[YamlNode]:
     return nodes
 
 
-def _explain(error: Any, path: list[Any], node: YamlNode, findings: Findings) -> None:
-    schema = error.schema
+def _explain(error: Any, path: list[Any], nodes: list[YamlNode], findings: Findings) -> None:
+    schema, node = error.schema, nodes[-1]
     match error.validator:
         case "additionalProperties":
             _unknown_keys(error, path, node, findings)
         case "required":
+            if not path and error.instance.keys() - make_schema()["properties"].keys():
+                findings.poison(node)  # the key is there, under another name
+                return
             missing = [k for k in error.validator_value if k not in error.instance]
             what = "this file" if not path else _subject(path)
             message = f"{what} needs {' and '.join(f'`{k}`' for k in missing)}"
@@ -113,7 +128,7 @@ def _explain(error: Any, path: list[Any], node: YamlNode, findings: Findings) ->
             findings.error("empty-node", f"{_subject(path)} is empty", node.span)
             findings.poison(node)
         case _:
-            _wrong_value(error, path, node, findings)
+            _wrong_value(error, path, nodes, findings)
 
 
 def _unknown_keys(error: Any, path: list[Any], node: YamlNode, findings: Findings) -> None:
@@ -146,14 +161,18 @@ def _not_in_library(error: Any, node: YamlNode, findings: Findings) -> None:
         findings.error("missing-key", message, node.key(error.instance).span, hint)
 
 
-def _wrong_value(error: Any, path: list[Any], node: YamlNode, findings: Findings) -> None:
-    words = error.schema.get("x-expects", "something else")
+def _wrong_value(error: Any, path: list[Any], nodes: list[YamlNode], findings: Findings) -> None:
+    words, node = error.schema.get("x-expects", "something else"), nodes[-1]
     hint = None
     if isinstance(error.instance, str):
         options = _texts(error.schema)
         meant = close_match(error.instance, options)
         if meant:
             hint = f"did you mean `{meant}`?"
+        elif error.instance in _formula_names(nodes):
+            hint = f"did you mean `={error.instance}`?"
+        elif error.instance in _YAML_1_1 and {"type": "boolean"} in error.schema.get("anyOf", []):
+            hint = f"write `{_YAML_1_1[error.instance]}`"
         elif isinstance(node, Scalar) and not node.plain and _is_number(error.instance):
             hint = "remove the quotes"
     subject = _subject(path)
@@ -166,6 +185,12 @@ def _wrong_value(error: Any, path: list[Any], node: YamlNode, findings: Findings
         hint = f"write {{{error.schema['x-single'][0]}: ...}}"
     findings.error("wrong-type", message, node.span, hint)
     findings.poison(node)
+
+
+def _formula_names(nodes: list[YamlNode]) -> set[str]:
+    """What the mappings around a value call their params and lets."""
+    around = (node.get(key) for node in nodes if isinstance(node, Mapping) for key in _SCOPES)
+    return {key.text for names in around if isinstance(names, Mapping) for key, _ in names.entries}
 
 
 def _texts(schema: Any) -> list[str]:

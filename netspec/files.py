@@ -39,12 +39,13 @@ class _Loader:
         if os.path.getsize(path) > FILE_LIMIT:
             self.findings.error("too-large", f"{shown} is larger than {FILE_LIMIT >> 20} MiB", None)
             return None
+        data = path.read_bytes()
         try:
-            text = path.read_bytes().decode("utf-8-sig")
+            source = SourceText.of(shown, data.decode("utf-8-sig"))
         except UnicodeDecodeError as error:
-            self.findings.error("yaml", f"{shown} is not UTF-8 text: {error.reason}", None)
+            where = _undecoded(shown, data)
+            self.findings.error("yaml", f"this is not UTF-8 text: {error.reason}", where)
             return None
-        source = SourceText.of(shown, text)
         root = read(source, self.findings)
         if root is None:
             return None
@@ -145,7 +146,8 @@ class _Loader:
     ) -> Library | None:
         """The library at a path below this file's folder."""
         folder = path.parent.resolve()
-        target = (folder / key.text).resolve() if "\0" not in key.text else folder
+        # Not pathlib's: `os.path.realpath` leaves a loop of links for the reader to refuse.
+        target = Path(os.path.realpath(folder / key.text)) if "\0" not in key.text else folder
         if Path(key.text).is_absolute() or not target.is_relative_to(folder) or target == folder:
             message = f"`{key.text}` does not lie below this file's folder"
             self.findings.error("bad-include", message, key.span)
@@ -179,6 +181,14 @@ class _Loader:
             self.findings.error("bad-include", message, key.span)
             return None
         return loaded
+
+
+def _undecoded(shown: str, data: bytes) -> Span:
+    """The place of the first byte that is not UTF-8."""
+    text = data.decode("utf-8-sig", "replace")
+    before = text.partition("\ufffd")[0].split("\n")
+    line, column = len(before), len(before[-1]) + 1
+    return Span(SourceText.of(shown, text), line, column, line, column + 1)
 
 
 def _text(node: YamlNode | None) -> str:

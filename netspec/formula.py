@@ -383,8 +383,10 @@ class _Converter:
     def Call(self, node: _ast.Call, depth: int) -> Expr:  # noqa: N802
         name = node.func.id if isinstance(node.func, _ast.Name) else None
         if name not in FUNCTIONS:
-            known = ", ".join(FUNCTIONS)
-            raise self.wrong(node.func, f"no function `{name or '...'}`", f"there are {known}")
+            known = f"there are {', '.join(FUNCTIONS)}"
+            if name is None:
+                raise self.wrong(node.func, "only functions are called, by their names", known)
+            raise self.wrong(node.func, f"no function `{name}`", known)
         if node.keywords or any(isinstance(a, _ast.Starred) for a in node.args):
             raise self.wrong(node, "functions take plain arguments only")
         arguments = tuple(self.expr(x, depth) for x in node.args)

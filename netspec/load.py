@@ -5,12 +5,13 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from netspec import arguments
 from netspec.arguments import Params, Shapes
 from netspec.check import check, check_library
-from netspec.diagnostics import Findings
+from netspec.diagnostics import Enough, Findings
 from netspec.explain import suggestion
 from netspec.extensions import import_ops
 from netspec.graph import Graph
@@ -81,7 +82,8 @@ def check_blocks(found: Found, findings: Findings) -> tuple[str, ...] | None:
     library = load_any(found, trial)
     if not isinstance(library, Library):
         return None
-    check_library(library, trial)
+    with suppress(Enough):
+        check_library(library, trial)
     if trial.failed and import_ops():
         return check_blocks(found, findings)
     findings.extend(trial)
@@ -115,8 +117,11 @@ def _load(
         return None
     shapes = _shapes(model, inputs)
     sets = {name: (_set(model, name, value), None) for name, value in params.items()}
-    check(model, findings)
-    return resolve(model, sets, found.variant, shapes, findings)
+    try:
+        check(model, findings)
+        return resolve(model, sets, found.variant, shapes, findings)
+    except Enough:
+        return None
 
 
 def _set(model: Model, name: str, value: Any) -> Any:

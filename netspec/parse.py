@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 
 from netspec.diagnostics import Findings, Span
+from netspec.explain import close_match
 from netspec.formula import RESERVED, FormulaError
 from netspec.formula import parse as parse_formula
+from netspec.ops import Op
 from netspec.reader import Mapping, Scalar, Sequence, YamlNode
 from netspec.syntax import (
     JOINS,
@@ -234,12 +236,13 @@ class Parser:
             self.findings.error("empty-node", message, node.span)
         else:
             names = " and ".join(f"`{key.text}`" for key, _ in calls[:4])
-            self.findings.error(
-                "two-calls",
-                f"a node is one call, but this has {names}",
-                calls[1][0].span,
-                "write several children as a list, or under `body:`",
-            )
+            message = f"a node is one call, but this has {names}"
+            place, hint = calls[1][0].span, "write several children as a list, or under `body:`"
+            for key, _ in calls:
+                meant = None if key.text in Op.registry else close_match(key.text, MODIFIERS)
+                if meant and key.text not in KEYWORDS:
+                    place, hint = key.span, f"did you mean `{meant}`?"
+            self.findings.error("two-calls", message, place, hint)
         return Broken(node.span)
 
     def call(self, key: Scalar, value: YamlNode) -> Call:

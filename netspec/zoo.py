@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 
-from netspec.diagnostics import Findings, SourceText
+from netspec.diagnostics import Enough, Findings, SourceText
 from netspec.explain import suggestion
 from netspec.files import load_file
 from netspec.reader import Mapping, Scalar, read
@@ -110,6 +110,8 @@ def load_any(found: Found, findings: Findings) -> Model | Library | None:
     """
     try:
         return load_file(found.path, findings, found.shown)
+    except Enough:
+        return None
     except OSError as error:
         raise UsageError(f"cannot read {found.shown}: {error.strerror or error}") from None
 

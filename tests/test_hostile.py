@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -113,6 +114,21 @@ BOMBS: dict[str, tuple[str | bytes, str]] = {
         + "1]}, body: [{dropout: 0.5}]}}\nbody: [{repeat: 100000, b: }]",
         "too-large",
     ),
+    "lists that share their items": (
+        HEAD
+        + "let:\n  a0: [1]\n"
+        + "".join(f"  a{i}: ['=a{i - 1}', '=a{i - 1}']\n" for i in range(1, 60))
+        + "body: [{conv: {out: =a59, kernel: 1}}]",
+        "wrong-type",
+    ),
+    "20,000 different misspelt ops": (
+        HEAD + "body:\n" + "".join(f"- rellu{i}\n" for i in range(20_000)),
+        "unknown-op",
+    ),
+    "4,000 misspelt references": (
+        HEAD + "body:\n" + "".join(f"  a{i}: {{from: q{i}, relu: }}\n" for i in range(4_000)),
+        "unknown-reference",
+    ),
     "10 MB of list": (HEAD + "body: [" + "relu, " * 1_700_000 + "relu]", "too-large"),
     "10 MB of nested lists": (HEAD + "body: [" + "[[[[[[a]]]]]]," * 800_000 + "b]", "too-large"),
     "20 MB": (HEAD + "doc: " + "a" * 20_000_000, "too-large"),
@@ -161,7 +177,7 @@ def test_is_refused_with_a_reason(name: str, tmp_path: Path) -> None:
     found = load_text(tmp_path, text)
     assert isinstance(found, SpecError)
     assert code in {d.code for d in found.diagnostics}
-    assert len(str(found)) < 20_000
+    assert len(str(found)) < 30_000  # FINDINGS_LIMIT * MESSAGE_LIMIT
     assert not (tmp_path / "pwned").exists()
     assert not Path("pwned").exists()
 
@@ -191,6 +207,22 @@ def test_python_words_are_names_like_others(name: str, tmp_path: Path) -> None:
     assert [w.key for w in graph.weights] == [f"{name}.weight", f"{name}.bias"]
 
 
+def test_undecoded_bytes_have_a_place(tmp_path: Path) -> None:
+    found = load_text(tmp_path, HEAD.encode() + b"doc: caf\xe9\nbody: [relu]")
+    assert isinstance(found, SpecError)
+    (diagnostic,) = found.diagnostics
+    assert diagnostic.span is not None
+    assert (diagnostic.span.line, diagnostic.span.column) == (4, 9)
+
+
+def test_no_text_of_a_spec_reaches_the_terminal_as_a_command(tmp_path: Path) -> None:
+    found = load_text(tmp_path, HEAD + r'body: ["rel\e[2Ju", "rel\nu", "\u202erelu"]')
+    assert isinstance(found, SpecError)
+    assert len(found.diagnostics) == 3
+    assert all(c.isprintable() or c == "\n" for c in str(found))
+    assert all(re.match(r"net|[\d ]* [|=]", line) for line in str(found).splitlines() if line)
+
+
 def test_a_hundred_thousand_nodes(tmp_path: Path) -> None:
     times = {}
     for copies in (10_000, 50_000):
@@ -213,8 +245,8 @@ def test_written_out_nodes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/etc/passwd", "../net.yaml", "a/../../b.yaml", ".", "", "a\0b", "link.yaml", "pipe", "dir",
-     "~/x.yaml"],
+    ["/etc/passwd", "../net.yaml", "a/../../b.yaml", ".", "", "a\0b", "link.yaml", "loop.yaml",
+     "pipe", "dir", "~/x.yaml"],
 )  # fmt: skip
 def test_include_stays_below_its_folder(path: str, tmp_path: Path) -> None:
     folder = tmp_path / "specs"
@@ -222,6 +254,7 @@ def test_include_stays_below_its_folder(path: str, tmp_path: Path) -> None:
     outside = tmp_path / "outside.yaml"
     outside.write_text("netspec: 1\nblocks: {b: {body: [relu]}}\n")
     (folder / "link.yaml").symlink_to(outside)
+    (folder / "loop.yaml").symlink_to(folder / "loop.yaml")
     os.mkfifo(folder / "pipe")
     key = json.dumps(path)
     found = load_text(folder, HEAD + f"include: {{{key}: [b]}}\nbody: [b]\n")

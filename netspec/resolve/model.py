@@ -74,7 +74,7 @@ def _params(state: Resolution, sets: Given, variant: str | None) -> dict[str, An
     for declared in model.variants:
         if declared.name == variant:
             for arg in declared.sets:
-                given[arg.name] = (plain_value(arg.value, plain), arg.span)
+                given[arg.name] = (plain_value(arg.value, plain), arg.value.span)
     env = param_values(model, {**given, **sets}, plain, model.span)
     add_lets(model, Frame(state, env, None, model.blocks))
     return env
