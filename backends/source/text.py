@@ -154,15 +154,15 @@ def docstring(text: str, indent: int = 0) -> list[str]:
     for paragraph in text.split("\n"):
         lines += _filled(_plain(paragraph), WIDTH - len(margin) - 6)
     if len(lines) == 1:
-        return [f'{margin}"""{lines[0]}"""']
+        line = lines[0][:-1] + "'" if lines[0].endswith('"') else lines[0]
+        return [f'{margin}"""{line}"""']
     body = [f"{margin}{line}".rstrip() for line in lines[1:]]
     return [f'{margin}"""{lines[0]}', *body, f'{margin}"""']
 
 
 def _plain(text: str) -> str:
     text = "".join(c if c.isprintable() else " " for c in text).rstrip()
-    text = text.replace("\\", "\\\\").replace('"""', "'''")
-    return text[:-1] + "'" if text.endswith('"') else text
+    return text.replace("\\", "\\\\").replace('"""', "'''")
 
 
 def _filled(text: str, width: int) -> list[str]:

@@ -138,6 +138,27 @@ def gather_elements(x: Array, indices: Array, *, axis: int = 0) -> Array:
     return np.take_along_axis(x, indices, axis)
 
 
+@operator("GatherND")
+def gather_nd(x: Array, indices: Array, *, batch_dims: int = 0) -> Array:
+    rows = x.reshape(-1, *x.shape[batch_dims:])
+    depth = indices.shape[-1]
+    picks = indices.reshape(len(rows), -1, depth)
+    found = [row[tuple(pick.T)] for row, pick in zip(rows, picks, strict=True)]
+    return np.stack(found).reshape(*indices.shape[:-1], *x.shape[batch_dims + depth :])
+
+
+@operator("ReverseSequence")
+def reverse_sequence(x: Array, lengths: Array, *, time_axis: int = 0, batch_axis: int = 1) -> Array:
+    result = x.copy()
+    for sample, length in enumerate(lengths):
+        kept = np.take(x, sample, batch_axis)
+        axis = time_axis - (time_axis > batch_axis)
+        order = np.arange(x.shape[time_axis])
+        order[:length] = order[:length][::-1]
+        np.moveaxis(result, batch_axis, 0)[sample] = np.take(kept, order, axis)
+    return result
+
+
 @operator("Expand")
 def expand(x: Array, shape: Array) -> Array:
     return np.broadcast_to(x, np.broadcast_shapes(x.shape, tuple(int(s) for s in shape)))
