@@ -155,7 +155,7 @@ WRONG: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "verify: numbers": (a_verify(backends=[1]), TypeError, "backends is a list of names"),
     "verify: none": (a_verify(backends=[]), ValueError, "backends names none"),
     "verify: a runtime": (a_verify(runtimes="torch"), TypeError, "runtimes is a list of names"),
-    "verify: no runtime": (a_verify(runtimes=["tpu"]), ValueError, "tpu"),
+    "verify: no runtime": (a_verify(runtimes=["tpu"]), netspec.UsageError, "tpu"),
     "verify: a seed": (a_verify(seed="a"), TypeError, "a seed is a whole number"),
     "verify: inputs": (a_verify(inputs=(1, 2)), TypeError, "inputs maps names to shapes"),
 }
