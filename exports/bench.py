@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from netspec.exports.arrays import load_arrays, save_arrays
 from netspec.exports.export import Source, export_graph, save_weights
+from netspec.exports.finished import keeps_weights
 from netspec.exports.noise import ComparisonError, Prediction, judge
 from netspec.exports.onnx_file import interface
 from netspec.exports.plan import Task
@@ -63,6 +65,7 @@ class Bench:
     folder: Path
     seed: int
     say: Progress
+    kept: bool = False  # whether the finished file holds the weights as they are
 
     def measure(self, *plans: Sequence[Task | Row]) -> tuple[list[Outcome], ...]:
         """Fill the plans' rows; each export is made once, while sources already run."""
@@ -126,6 +129,12 @@ class Bench:
     def is_finished(self, task: Task) -> bool:
         """Whether the task's file holds rounded numbers: somebody else's, or too large for more."""
         return task.file is not None or self._stored(task) != task.dtype
+
+    def keeps_weights(self, model: str | os.PathLike[str] | None) -> bool:
+        """Whether the one finished file is this, and holds the weights as they are."""
+        if model is None or self._size > HUGE:
+            return False
+        return keeps_weights(Path(model), self.graph, self.tensors)
 
     @property
     def _inputs(self) -> Path:

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 PROBES = 16  # places that are compared before all are
 DRAWS = 8  # of the noise: a single number's bound must not be small by chance
+JOINED = (
+    6  # nodes in a row that an exporter computes in one: a convolution, its norm, its activation
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,7 @@ def find_blame(bench: Bench, outcome: Outcome, target: Path) -> Blame | None:
     if task.dtype != "float64":
         noise = Noise.of(bench.tensors, bench.seed, DRAWS)
     elif bench.is_finished(task):
-        noise = Noise.of(bench.tensors, bench.seed, DRAWS, stored=True)
+        noise = Noise.of(bench.tensors, bench.seed, DRAWS, stored=True, kept=bench.kept)
     sample = outcome.sample or 0
     given = {
         value: bench.inputs[value.name][sample : sample + 1].astype(np.float64)
@@ -79,7 +82,9 @@ def find_blame(bench: Bench, outcome: Outcome, target: Path) -> Blame | None:
     }
     matched = match(bench.graph, bench.tensors, given, values, noise)
     folds = _folds(bench.graph, (outcome.arguments or {}).get("model"))
-    departure = locate(bench.graph, matched.found, folds=folds)
+    # An evaluated file tells every value that it has: only what its exporter joined is hidden.
+    most = JOINED if task.dtype == "float64" and task.runtime.backend is None else None
+    departure = locate(bench.graph, matched.found, folds=folds, kept=bench.kept, most=most)
     if departure is None:
         return None
     departure = laid_out(bench.graph, departure, matched, values)
@@ -147,11 +152,19 @@ def match(
     return matched
 
 
-def locate(graph: Graph, found: set[str], *, folds: bool = False) -> Departure | None:
+def locate(
+    graph: Graph,
+    found: set[str],
+    *,
+    folds: bool = False,
+    kept: bool = False,
+    most: int | None = None,
+) -> Departure | None:
     """The first node in topological order that is not explained, or None.
 
-    `found` are the paths of nodes whose values are there. With `folds`, a batch norm after it
-    counts as folded into one with it.
+    `found` are the paths of nodes whose values are there. One that is not is explained if all that
+    read it are: it is computed in one with them, with at most `most` nodes in a row. With `folds`,
+    a batch norm after it counts as folded into one with it; where weights are `kept`, nothing is.
     """
     nodes = graph.inference_nodes
     readers: dict[Value, list[Node]] = {}
@@ -160,13 +173,20 @@ def locate(graph: Graph, found: set[str], *, folds: bool = False) -> Departure |
             readers.setdefault(value, []).append(node)
     outputs = {output.value for output in graph.inference_outputs}
     explained: dict[str, bool] = {}
+    hidden_after = dict.fromkeys(found, 0)
     for node in reversed(nodes):
         after = readers.get(node.output, [])
+        row = hidden_after.setdefault(
+            node.path, 1 + max((hidden_after[r.path] for r in after), default=0)
+        )
         passed = node.output not in outputs and all(explained[r.path] for r in after)
+        passed = passed and (most is None or row <= most)
         explained[node.path] = node.path in found or passed
     first = next((node for node in nodes if not explained[node.path]), None)
     if first is None:
         return None
+    if kept:
+        return Departure(first, ())
     # What is folded elsewhere in this network is folded here: the last of the chain can be seen.
     hidden = {n.op.kind for n in nodes if explained[n.path] and n.path not in found}
     chain = [first]

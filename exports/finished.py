@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from netspec.graph import Graph, Node
 from netspec.reference import evaluate, node_weights
 
 Array = NDArray[Any]
+
+COUNTER = "num_batches_tracked"  # of batch norms; inference does not read it
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,30 @@ class Sight:
             f"one weight may be off by {self.relative:.0e} of its value and not be seen "
             f"(in {self.node}; in other nodes less)"
         )
+
+
+def keeps_weights(model: Path, graph: Graph, weights: Mapping[str, Array]) -> bool:
+    """Whether a file holds every weight that inference reads as it is, in whatever layout.
+
+    Then no rounding of weights, as exporters cause that fold, explains what the file computes.
+    """
+    import onnx
+    from onnx import numpy_helper
+
+    try:
+        proto = onnx.load(model)
+    except Exception:  # whatever is wrong with the file, its run tells
+        return False
+    tensors = [*proto.graph.initializer]
+    tensors += [a.t for n in proto.graph.node if n.op_type == "Constant" for a in n.attribute]
+    floats = (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE)
+    held = {_multiset(numpy_helper.to_array(t)) for t in tensors if t.data_type in floats}
+    read = (w for node in graph.inference_nodes for w in node.weights)
+    return all(_multiset(weights[w.key]) in held for w in read if w.name != COUNTER)
+
+
+def _multiset(x: NDArray[Any]) -> bytes:
+    return np.sort(np.asarray(x, np.float64), axis=None).tobytes()
 
 
 def worst_sight(

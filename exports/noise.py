@@ -80,13 +80,15 @@ def predict(
     seed: int = 0,
     runs: int = RUNS,
     stored: bool = False,
+    kept: bool = False,
 ) -> dict[str, Prediction]:
     """Truth and noise of every inference output for `inputs` `(batch, channels, *spatial)`.
 
     A sample at a time, with its noisy copies beside it as a batch, so that memory stays bounded.
-    With `stored`, nothing rounds but the numbers that a float32 file holds.
+    With `stored`, nothing rounds but the numbers that a float32 file holds; with `kept`, not the
+    weights among them.
     """
-    noise = Noise.of(weights, seed, runs, stored=stored)
+    noise = Noise.of(weights, seed, runs, stored=stored, kept=kept)
     batch = len(next(iter(inputs.values())))
     samples = [
         _sample(graph, noise, {name: x[i : i + 1] for name, x in inputs.items()})
@@ -174,21 +176,28 @@ class Noise:
     """Adds a node's rounding to every copy of the sample but the first, which stays the truth.
 
     With `stored`, that of the numbers which a float32 file holds; else that of the arithmetic.
+    Where weights are `kept`, the file holds all of them as they are.
     """
 
     rng: np.random.Generator
     runs: int
     weights: dict[str, Array]
     stored: bool = False
+    kept: bool = False
 
     @staticmethod
     def of(
-        weights: Mapping[str, NDArray[Any]], seed: int, runs: int = RUNS, *, stored: bool = False
+        weights: Mapping[str, NDArray[Any]],
+        seed: int,
+        runs: int = RUNS,
+        *,
+        stored: bool = False,
+        kept: bool = False,
     ) -> Noise:
         """Noise drawn by a seed, for a network with these weights."""
         rng = np.random.Generator(np.random.Philox(seed))
         doubles = {key: np.asarray(w, np.float64) for key, w in weights.items()}
-        return Noise(rng, runs, doubles, stored)
+        return Noise(rng, runs, doubles, stored, kept)
 
     @property
     def copies(self) -> int:
@@ -201,6 +210,8 @@ class Noise:
         noisy, clean = output[1:], output[:1]
         weights = node_weights(node, self.weights)
         given = tuple(x[:1] for x in inputs)
+        if self.kept and weights:
+            return output
         if node.op.kind in ("affine", "batch_norm", "normalize"):
             noisy += self._affine(node, given[0], weights, clean)
         elif self.stored and not node.op.join:

@@ -112,8 +112,9 @@ def verify_graph(
     with tempfile.TemporaryDirectory(prefix="netspec-") as scratch:
         bench = Bench(graph, source, tensors, inputs, predictions, {}, Path(scratch), seed, say)
         if any(isinstance(task, Task) and bench.is_finished(task) for task in same_plan(plan)):
-            rounded = predict(graph, tensors, inputs, seed=seed, stored=True)
-            bench = replace(bench, rounded=rounded)
+            kept = bench.keeps_weights(model)
+            rounded = predict(graph, tensors, inputs, seed=seed, stored=True, kept=kept)
+            bench = replace(bench, rounded=rounded, kept=kept)
         same, rounding = bench.measure(same_plan(plan), plan)
         same, blames = _blames(bench, same, rounding, folder)
         node_errors = node_rows(bench, rounding) if nodes else ()

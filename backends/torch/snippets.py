@@ -444,8 +444,9 @@ class StandardizeImage(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         axes = list(range(1, x.dim()))
         deviation = x.std(axes, correction=0, keepdim=True)
-        least = math.prod(x.shape[1:]) ** -0.5
-        return (x - x.mean(axes, keepdim=True)) / deviation.clamp(min=least)
+        # From a whole number, because an export rounds others to float32.
+        least = torch.full_like(deviation, math.prod(x.shape[1:])).rsqrt()
+        return (x - x.mean(axes, keepdim=True)) / torch.maximum(deviation, least)
 
 
 def concat(*values: torch.Tensor) -> torch.Tensor:
