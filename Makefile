@@ -4,7 +4,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: help demo test lint bench mutants learning zoo clean
+.PHONY: help demo test lint bench mutants features learning zoo clean
 
 help:
 	@echo "make demo      compile SqueezeNet for every backend and measure that they agree"
@@ -12,6 +12,7 @@ help:
 	@echo "make lint      ruff and mypy alone"
 	@echo "make bench     time the commands that people wait for"
 	@echo "make mutants   break networks on purpose, and see that every mistake is found and blamed"
+	@echo "make features  try what PyTorch and Keras offer a model on every family, on every engine"
 	@echo "make learning  train LeNet in PyTorch and in Keras from the same start, five times"
 	@echo "make zoo       measure every model on every backend and export, and write docs/zoo.md (hours)"
 	@echo "make clean     remove caches and build leftovers (.venv stays)"
@@ -36,6 +37,9 @@ bench: .venv/installed-all
 
 mutants: .venv/installed-test
 	@$(BIN)/python -m tests.mutants
+
+features: .venv/installed-test
+	@NETSPEC_FEATURES=all $(BIN)/pytest -q tests/test_torch_features.py tests/test_keras_features.py tests/test_keras_engines.py
 
 learning: .venv/installed-test
 	@$(BIN)/python tests/learning.py

@@ -20,7 +20,7 @@ def needed_imports(text: str, candidates: Mapping[str, str]) -> set[str]:
     return {
         line
         for line, mark in candidates.items()
-        if re.search(rf"(?<![\w.]){re.escape(mark)}", code)
+        if re.search(rf"(?<![\w.]){re.escape(mark)}" + (r"\b" if mark[-1].isalnum() else ""), code)
     }
 
 
