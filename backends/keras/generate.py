@@ -6,7 +6,7 @@ import builtins
 import re
 from collections.abc import Sequence
 
-from netspec.backends.keras.functions import FunctionWriter
+from netspec.backends.keras.functions import LOCAL, FunctionWriter
 from netspec.backends.keras.layer import lowering
 from netspec.backends.keras.snippet_text import snippet_names, snippet_text
 from netspec.backends.keras.weights import weights_code
@@ -74,7 +74,7 @@ def _emit(program: Program) -> str:
 
 def _function_names(program: Program) -> dict[int, str]:
     """A function name per block; a block written twice gets a number."""
-    taken = RESERVED | snippet_names() | frozenset(dir(builtins))
+    taken = RESERVED | LOCAL | {"in_channels"} | snippet_names() | frozenset(dir(builtins))
     names: dict[int, str] = {}
     for routine in program.routines[:-1]:
         snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", routine.name).lower()
