@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import jax  # type: ignore[import-not-found,unused-ignore]
+import jax  # type: ignore[import-not-found,unused-ignore] # an extra: mypy may run without it
 
 CONFIG: Any = jax.config  # its attributes and `update` have no types
 VERSION: str = jax.__version__

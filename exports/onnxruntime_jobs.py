@@ -141,6 +141,7 @@ def _require(session: Any, provider: str) -> None:
 
 
 def _webgpu_device() -> Any:
+    # An extra without types: mypy may run with it and without.
     import onnxruntime_ep_webgpu as webgpu  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
     if not any(device.ep_name == WEBGPU for device in ort.get_ep_devices()):

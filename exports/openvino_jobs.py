@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+# An extra without types: mypy may run with it and without.
 import openvino  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
 from netspec.exports import precision

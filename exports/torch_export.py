@@ -19,6 +19,7 @@ def export(source: str, weights: str, path: str, interface: dict[str, Any]) -> d
     wanted = Interface.of(interface)
     model = load(source, weights, wanted.dtype)
     # A batch of 1 would be taken for a constant, and one that verifications use would pass as one.
+    # torch's stubs take sizes of one kind, an int or a symbol, and no unpacked shape.
     arguments = tuple(torch.zeros(3, *port.shape[1:]) for port in wanted.inputs)  # type: ignore[arg-type]
     program = torch.onnx.export(
         model,

@@ -79,7 +79,7 @@ def _course(
         optimizer.zero_grad()
         outputs = by_name(model(*samples), list(wanted))
         loss = sum(torch.mean((outputs[name] - y) ** 2) for name, y in wanted.items())
-        loss.backward()  # type: ignore[union-attr]
+        loss.backward()  # type: ignore[union-attr] # a network has an output: no int 0 is left
         if step == 0:
             for name, parameter in model.named_parameters():
                 if name in keys and parameter.grad is not None:

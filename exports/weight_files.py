@@ -58,6 +58,7 @@ def _safetensors(path: Path) -> Tensors:
     except SafetensorError as error:
         raise ValueError(f"{path} cannot be read: {error}") from None
     except (KeyError, TypeError):  # a type that NumPy lacks
+        # safetensors has types for its readers into frameworks only.
         stored = deserialize(path.read_bytes())  # type: ignore[no-untyped-call]
         return {name: _decoded(name, tensor) for name, tensor in stored}
 

@@ -160,7 +160,7 @@ def _main(path: Path) -> None:
         result = {"unavailable": str(error)}
     except JobError as error:
         result = {"error": str(error), "raised": False}
-    except Exception as error:
+    except Exception as error:  # whatever a job raises, the parent is told
         import traceback
 
         traceback.print_exc()

@@ -23,7 +23,7 @@ def main(folder: Path) -> None:
     for source in sorted(folder.glob("*.py")):
         try:
             found = examine(source)
-        except Exception:
+        except Exception:  # the test that reads the line fails with it
             found = {"failure": traceback.format_exc(limit=-6)}
         print(json.dumps({"name": source.stem, **found}), flush=True)
 

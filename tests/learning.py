@@ -78,7 +78,7 @@ def train_torch(job: dict[str, Any], data: Data, seed: int) -> float:
     for step in batches(seed, job["epochs"], len(images)):
         optimizer.zero_grad()
         loss = torch.nn.functional.cross_entropy(model(images[step]), labels[step].long())
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()  # type: ignore[no-untyped-call] # torch gives it no types
         optimizer.step()
     model.eval()
     with torch.no_grad():

@@ -229,7 +229,6 @@ def truth(graph: netspec.Graph) -> tuple[dict[str, Any], dict[str, Any], dict[st
     return drawn, given, run(graph, drawn, given)
 
 
-@pytest.mark.xdist_group("hostile_names")
 @pytest.mark.parametrize("place", PLACES)
 def test_names_are_refused_or_harmless(place: str, folder: Path) -> None:
     path = folder / f"{place}.yaml"
@@ -272,12 +271,11 @@ for source in sorted(pathlib.Path(sys.argv[1]).glob("*.py")):
             expected = np.moveaxis(arrays[f"output{i}"], 1, -1)
             assert np.abs(y - expected).max() <= 1e-10 * np.abs(expected).max(), i
         print(source.stem)
-    except Exception:
+    except Exception:  # the test that reads the line fails with it
         print(source.stem, "failed:", traceback.format_exc(limit=-3).replace("\\n", " "))
 """
 
 
-@pytest.mark.xdist_group("hostile_names")
 def test_keras_source_of_the_same_names_runs(folder: Path) -> None:
     """After the tests above, whose files it runs, on TensorFlow in a process of its own."""
     places = {path.stem for path in folder.glob("*.npz")}

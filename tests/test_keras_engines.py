@@ -28,9 +28,7 @@ HERE = Path(__file__).parent
 FAMILIES = runpy.run_path(str(HERE / "families.py"))
 NODES = {"jax": 40, "torch": 180}  # of networks that are quick to build: JAX compiles every shape
 CASES = [
-    pytest.param(
-        engine, file, id=f"{engine}-{Path(file).stem}", marks=pytest.mark.xdist_group(engine)
-    )
+    pytest.param(engine, file, id=f"{engine}-{Path(file).stem}")
     for engine in NODES
     for file in FAMILIES["files"]()
 ]

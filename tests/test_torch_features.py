@@ -81,10 +81,7 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(
     scope="module",
-    params=[
-        pytest.param(file, marks=pytest.mark.xdist_group(f"torch-{file}"), id=Path(file).stem)
-        for file in FAMILIES["files"]()
-    ],
+    params=[pytest.param(file, id=Path(file).stem) for file in FAMILIES["files"]()],
 )
 def network(request: pytest.FixtureRequest) -> Network:
     if FAMILIES["large"](request.param, NODES):
@@ -187,7 +184,7 @@ def one_process() -> Iterator[None]:
         pytest.skip("torch was built without gloo")
     dist.init_process_group(
         "gloo",
-        store=dist.HashStore(),  # type: ignore[attr-defined]
+        store=dist.HashStore(),  # type: ignore[attr-defined] # torch's stubs leave it out
         rank=0,
         world_size=1,
     )

@@ -70,5 +70,5 @@ def _call(job: str, timeout: float, environment: Any, arguments: dict[str, Any])
             return getattr(importlib.import_module(module), function)(**arguments)
         except worker.UnavailableError:
             raise
-        except Exception as error:
+        except Exception as error:  # as a worker's process reports any
             raise worker.WorkerError(worker.one_line(error), raised=True) from error
