@@ -38,19 +38,24 @@ def keeps_weights(model: Path, graph: Graph, weights: Mapping[str, Array]) -> bo
 
     Then no rounding of weights, as exporters cause that fold, explains what the file computes.
     """
+    try:
+        held = {_multiset(array) for array in _float_tensors(model)}
+    except Exception:  # whatever is wrong with the file, its run tells
+        return False
+    read = (w for node in graph.inference_nodes for w in node.weights)
+    return all(_multiset(weights[w.key]) in held for w in read if w.name != COUNTER)
+
+
+def _float_tensors(model: Path) -> list[Array]:
+    """What a file stores in floating point, in its initializers and constants."""
     import onnx
     from onnx import numpy_helper
 
-    try:
-        proto = onnx.load(model)
-    except Exception:  # whatever is wrong with the file, its run tells
-        return False
-    tensors = [*proto.graph.initializer]
-    tensors += [a.t for n in proto.graph.node if n.op_type == "Constant" for a in n.attribute]
+    graph = onnx.load(model).graph
+    tensors = [*graph.initializer]
+    tensors += [a.t for node in graph.node if node.op_type == "Constant" for a in node.attribute]
     floats = (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE)
-    held = {_multiset(numpy_helper.to_array(t)) for t in tensors if t.data_type in floats}
-    read = (w for node in graph.inference_nodes for w in node.weights)
-    return all(_multiset(weights[w.key]) in held for w in read if w.name != COUNTER)
+    return [numpy_helper.to_array(t) for t in tensors if t.data_type in floats]
 
 
 def _multiset(x: NDArray[Any]) -> bytes:
