@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from netspec.diagnostics import Findings, Note, Span
-from netspec.explain import suggestion
-from netspec.formula import free, loop_names
+from netspec.explain import attribute_hint, op_hint, suggestion
+from netspec.formula import Choice, Expr, Name, free, loop_names
 from netspec.ops import Op
 from netspec.syntax import (
     Arg,
@@ -35,14 +35,7 @@ def check(model: Model, findings: Findings) -> None:
     variant_names(model, findings)
     used = set()
     top = _Checker(model.blocks, findings)
-    for param in model.params:
-        top.declaration(param)
-    names = {p.name for p in model.params}
-    for let in model.lets:
-        top.value(let.value, names)
-        if let.name in names:
-            top.taken(let.name, let.span)
-        names.add(let.name)
+    names = top.declared(model.params, model.lets)
     for declared in model.inputs:
         for size in declared.shape:
             top.value(size, names)
@@ -84,14 +77,7 @@ def check_library(library: Library, findings: Findings) -> None:
 def check_block(block: Block, findings: Findings) -> set[str]:
     """Report static mistakes inside a block; the kinds that it uses."""
     checker = _Checker(block.scope, findings)
-    for param in block.params:
-        checker.declaration(param)
-    names = {p.name for p in block.params}
-    for let in block.lets:
-        checker.value(let.value, names)
-        if let.name in names:
-            checker.taken(let.name, let.span)
-        names.add(let.name)
+    names = checker.declared(block.params, block.lets)
     checker.body(block.body, names)
     unused(block.params, block.lets, checker.read, f"block `{block.name}`", findings)
     return checker.kinds | checker.texts
@@ -233,14 +219,28 @@ class _Checker:
         self.kinds: set[str] = set()
         self.texts: set[str] = set()  # text values: a kind may be named by one
         self.read: set[str] = set()
+        self.text_params: dict[str, ParamDecl] = {}
+        self.later: set[str] = set()  # lets that are not yet computed
 
-    def declaration(self, param: ParamDecl) -> None:
-        if param.default is not None:
-            _data(param, param.default, self.blocks, self.findings)
-            self.value(param.default, set())
-
-    def taken(self, name: str, span: Span) -> None:
-        self.findings.error("duplicate-name", f"`{name}` already stands for something", span)
+    def declared(self, params: Iterable[ParamDecl], lets: tuple[Let, ...]) -> set[str]:
+        """Check params and lets; the names that they give to formulas."""
+        names = set()
+        for param in params:
+            if param.default is not None:
+                _data(param, param.default, self.blocks, self.findings)
+                self.value(param.default, set())
+            if param.type == "text":
+                self.text_params[param.name] = param
+            names.add(param.name)
+        for at, let in enumerate(lets):
+            self.later = {other.name for other in lets[at:]}
+            self.value(let.value, names)
+            if let.name in names:
+                message = f"`{let.name}` already stands for something"
+                self.findings.error("duplicate-name", message, let.span)
+            names.add(let.name)
+        self.later = set()
+        return names
 
     def body(self, body: Body, names: set[str]) -> None:
         for node in body.nodes:
@@ -283,6 +283,7 @@ class _Checker:
             self.argument(arg, names)
         if isinstance(call.kind, Formula):
             self.value(call.kind, names)
+            self.text_as_kind(call.kind)
             return
         self.kinds.add(call.kind)
         if call.kind in self.blocks:
@@ -292,6 +293,17 @@ class _Checker:
         else:
             for arg in call.args:
                 self.attribute(call.kind, arg)
+
+    def text_as_kind(self, kind: Formula) -> None:
+        """A param that names an op is of type `kind`: its value is then known to be one."""
+        for name in _results(kind.expr):
+            param = self.text_params.get(name.name)
+            if param is not None:
+                message = f"`{param.name}` is text, and what names an op or a block is a `kind`"
+                hint = f"write `{param.name}: {{type: kind, default: ...}}` under `params:`"
+                notes = (Note("it is declared here", param.span),)
+                where = kind.at(name.start, name.end)
+                self.findings.error("wrong-type", message, where, hint, notes)
 
     def attribute(self, kind: str, arg: Arg) -> None:
         """Data for an op's attribute, where it can be judged before any value is known."""
@@ -314,9 +326,7 @@ class _Checker:
             hint: str | None = f"write `{kind}: [a, b]`"
             self.findings.error("wrong-type", f"`{kind}` joins branches", call.span, hint)
             return
-        hint = suggestion(kind, [*self.blocks, *Op.registry]) if len(kind) < 60 else None
-        if hint and not hint.startswith("did"):
-            hint = "`netspec schema` lists the ops; blocks are defined under `blocks:`"
+        hint = op_hint(kind, [*self.blocks, *Op.registry])
         self.findings.error("unknown-op", f"unknown op or block `{kind}`", call.span, hint)
 
     def no_positions(self, call: KindCall, arg: Arg) -> None:
@@ -349,7 +359,7 @@ class _Checker:
             if arg.name not in known:
                 wrong = True
                 message = f"block `{block.name}` has no parameter `{arg.name}`"
-                hint = suggestion(arg.name, known, "it has")
+                hint = attribute_hint(arg.name, known)
                 self.findings.error("unknown-attribute", message, arg.span, hint)
         missing = [name for name in required if name not in given]
         for name in missing if not wrong else ():
@@ -388,6 +398,10 @@ class _Checker:
                     if name.name not in names:
                         where = value.at(name.start, name.end)
                         hint = suggestion(name.name, sorted(names), "there are")
+                        if name.name in self.later:
+                            hint = (
+                                "lets are computed in order: this one comes later, or reads itself"
+                            )
                         message = f"unknown name `{name.name}`"
                         self.findings.error("bad-formula", message, where, hint)
             case ListValue(items):
@@ -400,6 +414,16 @@ class _Checker:
                 text = getattr(value, "value", None)
                 if isinstance(text, str):
                     self.texts.add(text)
+
+
+def _results(expr: Expr) -> tuple[Name, ...]:
+    """The names whose values can be the formula's own."""
+    match expr:
+        case Name():
+            return (expr,)
+        case Choice(_, yes, no):
+            return _results(yes) + _results(no)
+    return ()
 
 
 def _row_names(each: Value | None) -> set[str]:

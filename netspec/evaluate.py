@@ -227,7 +227,7 @@ class _Evaluation:
     def items(self, expr: Expr) -> list[Any]:
         value = self.value(expr)
         if not isinstance(value, list):
-            raise FormulaError(f"needs a list, not {_word(value)}")
+            raise FormulaError(f"only a list has items, and this is {_word(value)}")
         return value
 
     def call(self, function: str, arguments: list[Any]) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from functools import cache
 from itertools import islice
 from typing import Any
@@ -14,7 +14,7 @@ from netspec.schema import make_schema
 LISTED = 16  # names in a hint
 COMPARED = 500  # names that a misspelt one is compared with
 _SCOPES = ("params", "let")
-_YAML_1_1 = {"yes": "true", "on": "true", "no": "false", "off": "false"}
+YAML_1_1 = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 
 
 def validate(root: YamlNode, findings: Findings) -> None:
@@ -41,14 +41,80 @@ def close_match(word: str, known: Iterable[str]) -> str | None:
     return None
 
 
-def suggestion(word: str, known: Iterable[str], what: str = "known names are") -> str | None:
-    """`did you mean ...?`, or the list of what there is."""
+def meant(word: str, known: Iterable[str], dialect: str | None = None) -> str | None:
+    """`did you mean ...?`, or what to write instead of another framework's word.
+
+    `dialect` is the table of `netspec.dialects` that has such words.
+    """
     names = list(known)
-    meant = close_match(word, names)
-    if meant:
-        return f"did you mean `{meant}`?"
+    if dialect:
+        from netspec import dialects  # only mistakes pay for it
+
+        if advice := dialects.advice(word, names, getattr(dialects, dialect)):
+            return advice
+    close = close_match(word, names)
+    return f"did you mean `{close}`?" if close else None
+
+
+def suggestion(
+    word: str, known: Iterable[str], what: str = "known names are", dialect: str | None = None
+) -> str | None:
+    """What was meant, or the list of what there is."""
+    names = list(known)
     more = ", ..." if len(names) > LISTED else ""
-    return f"{what} {', '.join(names[:LISTED])}{more}" if names else None
+    listed = f"{what} {', '.join(names[:LISTED])}{more}" if names else None
+    return meant(word, names, dialect) or listed
+
+
+def op_hint(kind: str, known: Iterable[str]) -> str | None:
+    """What was meant by a name that is no op or block."""
+    if len(kind) >= 60:
+        return None
+    listed = "`netspec schema` lists the ops; blocks are defined under `blocks:`"
+    return meant(kind, known, "OPS") or listed
+
+
+def attribute_hint(name: str, known: Iterable[str]) -> str | None:
+    """What was meant by a name that is no attribute of an op, or no parameter of a block."""
+    return suggestion(name, known, "it has", "ATTRIBUTES")
+
+
+def text_hint(text: str, kind: str, names: Container[str] = ()) -> str | None:
+    """What was meant by text where something else belongs: a formula, a number, a truth value.
+
+    `kind` is the type of what belongs there, `names` are those that a formula could read.
+    """
+    from netspec.dialects import VALUES, enclosed
+
+    if formula := _forgotten_formula(enclosed(text) or text, names):
+        return f"did you mean `={formula}`?"
+    word = text.lower()
+    if kind == "bool" and word in YAML_1_1:
+        return f"write `{YAML_1_1[word]}`"
+    if word == "none" or (kind == "Padding" and word in VALUES):
+        return VALUES[word]
+    number = text.replace("_", "")
+    if kind not in ("bool", "text") and _is_number(number):
+        return "remove the quotes" if number == text else f"write `{number}`"
+    if text.startswith("(") and text.endswith(")"):
+        return f"a list is written [{text[1:-1]}]"
+    return None
+
+
+def _forgotten_formula(text: str, names: Container[str]) -> str | None:
+    """The text, if with an `=` before it it would be a formula over names that there are."""
+    from netspec.formula import Binary, FormulaError, InputShape, Literal, Unary, free, parse
+
+    try:
+        expr = parse(text)
+    except FormulaError:
+        return None
+    read = free(expr)
+    if not all(isinstance(name, InputShape) or name.name in names for name in read):
+        return None
+    if not read and (isinstance(expr, Literal) or not isinstance(expr, (Binary, Unary))):
+        return None
+    return text
 
 
 def show(value: Any) -> str:
@@ -141,10 +207,10 @@ def _unknown_keys(error: Any, path: list[Any], node: YamlNode, findings: Finding
         findings.poison(key)
         if owner:
             message = f"`{owner}` has no attribute `{key.text}`"
-            hint = suggestion(key.text, known, "it has")
+            hint = attribute_hint(key.text, known)
             findings.error("unknown-attribute", message, key.span, hint)
         elif path and path[-1] == "defaults":
-            hint = suggestion(key.text, known, "ops are")
+            hint = op_hint(key.text, known)
             findings.error("unknown-op", f"unknown op `{key.text}`", key.span, hint)
         else:
             where = f"`{path[-1]}`" if path else "a spec"
@@ -165,16 +231,15 @@ def _wrong_value(error: Any, path: list[Any], nodes: list[YamlNode], findings: F
     words, node = error.schema.get("x-expects", "something else"), nodes[-1]
     hint = None
     if isinstance(error.instance, str):
-        options = _texts(error.schema)
-        meant = close_match(error.instance, options)
-        if meant:
-            hint = f"did you mean `{meant}`?"
-        elif error.instance in _formula_names(nodes):
-            hint = f"did you mean `={error.instance}`?"
-        elif error.instance in _YAML_1_1 and {"type": "boolean"} in error.schema.get("anyOf", []):
-            hint = f"write `{_YAML_1_1[error.instance]}`"
-        elif isinstance(node, Scalar) and not node.plain and _is_number(error.instance):
-            hint = "remove the quotes"
+        kind, names = error.schema.get("x-type", ""), _formula_names(nodes)
+        hint = meant(error.instance, _texts(error.schema))
+        hint = hint or text_hint(error.instance, kind, names)
+    elif isinstance(node, Mapping) and len(node.entries) == 1:
+        ((key, _),) = node.entries
+        if key.text in _formula_names(nodes) and error.instance == {key.text: None}:
+            hint = f"did you mean `={key.text}`?"
+    example = error.schema.get("x-example")
+    hint = hint or (f"for example {example}" if example else None)
     subject = _subject(path)
     if "x-single" in error.schema and not isinstance(error.instance, list):
         single, words = error.schema["x-single"]
@@ -188,9 +253,24 @@ def _wrong_value(error: Any, path: list[Any], nodes: list[YamlNode], findings: F
 
 
 def _formula_names(nodes: list[YamlNode]) -> set[str]:
-    """What the mappings around a value call their params and lets."""
-    around = (node.get(key) for node in nodes if isinstance(node, Mapping) for key in _SCOPES)
-    return {key.text for names in around if isinstance(names, Mapping) for key, _ in names.entries}
+    """What the mappings around a value call their params, lets and loops."""
+    root = nodes[0]
+    if isinstance(root, Mapping) and nodes[1:2] == [root.get("blocks")]:
+        nodes = nodes[1:]  # a block sees nothing of its file
+    names: set[str] = set()
+    for node in nodes:
+        for key, value in node.entries if isinstance(node, Mapping) else ():
+            if key.text in _SCOPES and isinstance(value, Mapping):
+                names |= {name.text for name, _ in value.entries}
+            elif key.text == "repeat":
+                names |= _loop_names(value)
+    return names
+
+
+def _loop_names(repeat: YamlNode) -> set[str]:
+    parts = [repeat.get(key) for key in ("index", "as")] if isinstance(repeat, Mapping) else []
+    listed = [p for part in parts for p in (part.items if isinstance(part, Sequence) else [part])]
+    return {"i", *(part.text for part in listed if isinstance(part, Scalar))}
 
 
 def _texts(schema: Any) -> list[str]:

@@ -178,13 +178,25 @@ def parse(text: str) -> Expr:
     try:
         tree = compile(stripped, "<formula>", "eval", 0x400)  # PyCF_ONLY_AST
     except SyntaxError as error:
-        start = min((error.offset or len(stripped)) - 1, len(stripped) - 1) + lead  # 0: at its end
-        problem = error.msg.split(".")[0]
-        raise FormulaError(f"not a formula: {problem}", start, start + 1) from None
+        raise _not_a_formula(text.strip(), lead, error) from None
     except (ValueError, RecursionError, MemoryError):
         raise FormulaError("not a formula") from None
     assert isinstance(tree, _ast.Expression)
     return _Converter(stripped, lead).expr(tree.body, 0)
+
+
+def _not_a_formula(text: str, lead: int, error: SyntaxError) -> FormulaError:
+    """The first thing that another language would read, or what Python's parser says."""
+    from netspec import dialects  # only mistakes pay for it
+
+    foreign = dialects.expression(text)
+    if foreign:
+        start, end, hint = foreign
+        return FormulaError(
+            f"`{text[start:end]}` is not part of formulas", start + lead, end + lead, hint
+        )
+    start = min((error.offset or len(text)) - 1, len(text) - 1) + lead  # 0: at its end
+    return FormulaError(f"not a formula: {error.msg.split('.')[0]}", start, start + 1)
 
 
 _KEYWORDS = frozenset(keyword.kwlist) - {*WORDS, "True", "False", "None"}
@@ -254,6 +266,12 @@ def _parts(expr: Expr) -> tuple[Expr, ...]:
     return ()
 
 
+def _advice(node: _ast.AST) -> str:
+    from netspec.dialects import SYNTAX  # only mistakes pay for it
+
+    return SYNTAX.get(type(node).__name__, "")
+
+
 class _Converter:
     def __init__(self, text: str, lead: int) -> None:
         self.text = text.encode()
@@ -268,14 +286,26 @@ class _Converter:
     def wrong(self, node: _ast.expr, what: str, hint: str = "") -> FormulaError:
         return FormulaError(what, *self.place(node), hint)
 
+    def written(self, node: _ast.expr) -> str:
+        """A node as it is written, cut to a length that messages can quote."""
+        text = self.text[node.col_offset : node.end_col_offset].decode(errors="ignore")
+        return text if len(text) <= 30 else text[:27] + "..."
+
+    def no_function(self, called: _ast.expr) -> FormulaError:
+        from netspec.explain import suggestion  # only mistakes pay for it
+
+        name = self.written(called)
+        if isinstance(called, (_ast.Name, _ast.Attribute)):
+            hint = suggestion(name, FUNCTIONS, "there are", "FUNCTIONS")
+            return self.wrong(called, f"no function `{name}`", hint or "")
+        return self.wrong(called, f"`{name}` is no function", "a product is written `a * b`")
+
     def expr(self, node: _ast.expr, depth: int) -> Expr:
         if depth > DEPTH_LIMIT:
             raise self.wrong(node, f"a formula nested deeper than {DEPTH_LIMIT}")
         method = getattr(self, type(node).__name__, None)
         if method is None:
-            written = self.text[node.col_offset : node.end_col_offset].decode(errors="ignore")
-            text = written if len(written) <= 30 else written[:27] + "..."
-            raise self.wrong(node, f"`{text}` is not part of formulas")
+            raise self.wrong(node, f"`{self.written(node)}` is not part of formulas", _advice(node))
         result: Expr = method(node, depth + 1)
         return result
 
@@ -288,7 +318,8 @@ class _Converter:
     def Constant(self, node: _ast.Constant, depth: int) -> Expr:  # noqa: N802 - names of Python's tree
         if isinstance(node.value, (bool, int, float, str)) and node.kind is None:
             if isinstance(node.value, bool):
-                raise self.wrong(node, f"unknown name `{node.value}`", "write `true` or `false`")
+                hint = f"write `{str(node.value).lower()}`"
+                raise self.wrong(node, f"unknown name `{node.value}`", hint)
             if isinstance(node.value, float) and node.value in (float("inf"), float("-inf")):
                 raise self.wrong(node, "a number that is not finite")
             if isinstance(node.value, int) and node.value > INT_LIMIT:
@@ -307,7 +338,8 @@ class _Converter:
 
     def Attribute(self, node: _ast.Attribute, depth: int) -> Expr:  # noqa: N802
         if not (isinstance(node.value, _ast.Name) and node.value.id == "input"):
-            raise self.wrong(node, "only `input` has parts", "such as `input.channels`")
+            part = node.attr if node.attr in SHAPE_NAMES else "channels"
+            raise self.wrong(node, "only `input` has parts", f"such as `input.{part}`")
         if node.attr not in SHAPE_NAMES:
             known = ", ".join(SHAPE_NAMES)
             raise self.wrong(node, f"`input` has no `{node.attr}`", f"it has {known}")
@@ -325,7 +357,8 @@ class _Converter:
         operator = _BINARY.get(type(node.op))
         if operator is None:
             known = " ".join(_BINARY.values())
-            raise self.wrong(node, "this operator is not part of formulas", f"there are {known}")
+            hint = _advice(node.op) or f"there are {known}"
+            raise self.wrong(node, "this operator is not part of formulas", hint)
         left, right = self.expr(node.left, depth), self.expr(node.right, depth)
         return Binary(operator, left, right, *self.place(node))
 
@@ -345,9 +378,8 @@ class _Converter:
             operator = _COMPARE.get(type(op))
             if operator is None:
                 known = " ".join(_COMPARE.values())
-                raise self.wrong(
-                    node, "this comparison is not part of formulas", f"there are {known}"
-                )
+                hint = _advice(op) or f"there are {known}"
+                raise self.wrong(node, "this comparison is not part of formulas", hint)
             step = Binary(operator, operands[i], operands[i + 1], *self.place(node))
             result = Binary("and", result, step, *self.place(node)) if result else step
         assert result is not None
@@ -373,7 +405,8 @@ class _Converter:
         loop = node.generators[0]
         simple = len(node.generators) == 1 and not loop.ifs and not loop.is_async
         if not simple or not isinstance(loop.target, _ast.Name):
-            raise self.wrong(node, "a list is written `[item for name in list]`")
+            hint = "leave out what its `if` excludes with a slice" if loop.ifs else ""
+            raise self.wrong(node, "a list is written `[item for name in list]`", hint)
         if loop.target.id in RESERVED:
             raise self.wrong(loop.target, f"`{loop.target.id}` is reserved")
         return Each(
@@ -383,10 +416,7 @@ class _Converter:
     def Call(self, node: _ast.Call, depth: int) -> Expr:  # noqa: N802
         name = node.func.id if isinstance(node.func, _ast.Name) else None
         if name not in FUNCTIONS:
-            known = f"there are {', '.join(FUNCTIONS)}"
-            if name is None:
-                raise self.wrong(node.func, "only functions are called, by their names", known)
-            raise self.wrong(node.func, f"no function `{name}`", known)
+            raise self.no_function(node.func)
         if node.keywords or any(isinstance(a, _ast.Starred) for a in node.args):
             raise self.wrong(node, "functions take plain arguments only")
         arguments = tuple(self.expr(x, depth) for x in node.args)

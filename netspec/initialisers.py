@@ -115,9 +115,8 @@ def canonical(value: Any) -> tuple[str, dict[str, Any]]:
             hint="for example `zeros` or `{normal: {std: 0.01}}`",
         )
     if name not in INITIALISERS:
-        raise InitialiserError(
-            f"there is no initialiser `{name}`", hint=_suggestion(name, INITIALISERS)
-        )
+        hint = _suggestion(str(name), INITIALISERS, "INITIALISERS")
+        raise InitialiserError(f"there is no initialiser `{name}`", hint=hint)
     initialiser = INITIALISERS[name]
     arguments = _arguments(initialiser, given)
     _require_sense(name, arguments)
@@ -160,9 +159,8 @@ def _arguments(initialiser: Initialiser, given: Any) -> dict[str, Any]:
         given = {required[0]: given}
     for name in given:
         if name not in known:
-            raise InitialiserError(
-                f"`{initialiser.name}` has no argument `{name}`", hint=_suggestion(name, known)
-            )
+            hint = _suggestion(str(name), known, "INITIALISER_ARGUMENTS")
+            raise InitialiserError(f"`{initialiser.name}` has no argument `{name}`", hint=hint)
     for name in required:
         if name not in given:
             raise InitialiserError(
@@ -208,10 +206,7 @@ def _require_sense(name: str, arguments: dict[str, Any]) -> None:
             )
 
 
-def _suggestion(name: Any, known: dict[str, Any]) -> str:
-    import difflib  # only mistakes pay for it
+def _suggestion(name: str, known: dict[str, Any], dialect: str) -> str:
+    from netspec.explain import suggestion  # only mistakes pay for it
 
-    close = difflib.get_close_matches(str(name), known, n=1)
-    if close:
-        return f"did you mean `{close[0]}`?"
-    return f"known are {', '.join(known)}" if known else "it takes no arguments"
+    return suggestion(name, known, "known are", dialect) or "it takes no arguments"

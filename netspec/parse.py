@@ -401,9 +401,12 @@ class Parser:
             return ()
         found = []
         for key, value in node.entries:
-            if self.identifier(key, "an input") and isinstance(value, Sequence):
+            if not self.identifier(key, "an input"):
+                continue
+            shape: tuple[Value, ...] = (Broken(value.span),)
+            if isinstance(value, Sequence) and not self.findings.is_poisoned(value):
                 shape = tuple(self.value(item) for item in value.items)
-                found.append(InputDecl(key.text, shape, key.span))
+            found.append(InputDecl(key.text, shape, key.span))
         return tuple(found)
 
     def defaults(self, node: YamlNode | None) -> tuple[Default, ...]:

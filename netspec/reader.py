@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeGuard
 
 import yaml
 
@@ -215,7 +215,8 @@ class _Composer:
         broken = False
         for key, value in whole:
             if not isinstance(key, Scalar) or key.text == "":
-                self._error("yaml", "a key must be a name", key.span)
+                hint = None if isinstance(key, Scalar) else "a formula is `=NAME`, without braces"
+                self._error("yaml", "a key must be a name", key.span, hint)
                 broken = True
             elif key.plain and key.text == "<<":
                 hint = "name the values again, or share a block"
@@ -249,11 +250,11 @@ class _Composer:
                 if cut <= 0 and first is not None:
                     self._split_formula(first, value if _written(value) else key)
                 continue
-            if isinstance(value, Scalar) and value.plain and value.text.startswith("="):
+            if _can_be_cut(value):
                 cut, first = _balance(value.text), value
             kept.append((key, value))
         if cut > 0 and first is not None:
-            self._split_formula(first, first)
+            self._never_closed(first)
         return kept
 
     def _unsplit_items(self, items: list[YamlNode]) -> list[YamlNode]:
@@ -268,18 +269,28 @@ class _Composer:
                     self._split_formula(first, item)
                 continue
             kept.append(item)
-            if isinstance(item, Scalar) and item.plain and item.text.startswith("="):
+            if _can_be_cut(item):
                 cut, first = _balance(item.text), item
         if cut > 0 and first is not None:
-            self._split_formula(first, first)
+            self._never_closed(first)
         return kept
 
     def _split_formula(self, first: Scalar, last: YamlNode) -> None:
         start, end = first.span, last.span
         span = Span(self.source, start.line, start.column, end.end_line, end.end_column)
         self.findings.poison(first)
+        if first.text.startswith("("):
+            text = _extent(self.source.lines[start.line - 1][start.column - 1 :])
+            self._error("wrong-type", "`( )` is no list", span, f"write [{text[1:-1]}]")
+            return
         message = "YAML ends this formula at the comma"
         self.findings.error("split-formula", message, span, self._quote(span, "formula"))
+
+    def _never_closed(self, first: Scalar) -> None:
+        self.findings.poison(first)
+        message = "a bracket of this formula is never closed"
+        hint = "close it, and quote the formula if it has a comma"
+        self._error("split-formula", message, first.span, hint)
 
     def _quote(self, span: Span, word: str) -> str:
         """The advice to quote what stands at a span and on to the end of its brackets."""
@@ -357,6 +368,8 @@ class _Composer:
                 return
             notes = (Note("in what begins here", self._between(begun, begun)),)
         message, hint = _in_words(error.problem or "", line[mark.column : mark.column + 1])
+        if line[: mark.column + 1].endswith("${"):
+            hint = "a formula is `=NAME`, without `$` and braces"
         row, column = mark.line + 1, mark.column + 1
         span = Span(self.source, row, column, row, column + 1)
         self.findings.error("yaml", message, span, hint, notes)
@@ -412,6 +425,11 @@ def _in_words(problem: str, at: str) -> tuple[str, str | None]:
         if problem.startswith(start):
             return words
     return problem or "not valid YAML", None
+
+
+def _can_be_cut(node: YamlNode) -> TypeGuard[Scalar]:
+    """Whether this may be the beginning of a formula, or of a Python tuple, with a comma."""
+    return isinstance(node, Scalar) and node.plain and node.text.startswith(("=", "("))
 
 
 def _written(node: YamlNode) -> bool:

@@ -1,7 +1,7 @@
 """The JSON Schema of spec files, made from the op registry.
 
-It validates specs here and completes them in editors. `x-expects` says in words what a value may
-be, for messages.
+It validates specs here and completes them in editors. For messages, `x-expects` says in words what
+a value may be, `x-example` shows one, and `x-type` is the type of an attribute.
 """
 
 from __future__ import annotations
@@ -70,8 +70,10 @@ def expected(attribute: Attribute) -> str:
             return WORDS[word] + low
 
 
-def _expects(schema: Schema, words: str, doc: str = "") -> Schema:
+def _expects(schema: Schema, words: str, doc: str = "", example: str = "") -> Schema:
     described = {**schema, "x-expects": words}
+    if example:
+        described["x-example"] = example
     return {**described, "description": doc} if doc else described
 
 
@@ -92,6 +94,8 @@ def _object(properties: Schema, required: tuple[str, ...] = (), **more: Any) -> 
 
 def _file(ops: dict[str, type[Op]]) -> Schema:
     text = _expects({"type": "string"}, "text")
+    size = _value({"type": "integer", "minimum": 1}, "an int of at least 1")
+    size["x-example"] = "`[3, 224, 224]`, without the batch"
     properties: Schema = {
         "netspec": _expects({"const": 1}, "1, the version of the language"),
         "name": _expects({"type": "string"}, "the model's name"),
@@ -124,12 +128,14 @@ def _file(ops: dict[str, type[Op]]) -> Schema:
                         "type": "array",
                         "minItems": 1,
                         "maxItems": 4,
-                        "items": _value({"type": "integer", "minimum": 1}, "an int of at least 1"),
+                        "items": size,
                     },
-                    "a shape: channels and 0 to 3 spatial sizes",
+                    "a shape, without the batch: channels and 0 to 3 spatial sizes",
+                    example="`[3, 224, 224]`",
                 ),
             },
             "inputs by name, each with its shape",
+            example="`{image: [3, 224, 224]}`",
         ),
         "defaults": _object({kind: _ref(f"values-{kind}") for kind in ops}),
         "blocks": _expects(
@@ -342,6 +348,7 @@ def attribute_schema(attribute: Attribute) -> Schema:
     result = _expects(
         {"anyOf": [*options, _ref("formula"), NOTHING]}, expected(attribute), attribute.doc
     )
+    result["x-type"] = attribute.type
     simple = isinstance(attribute.default, (int, float, bool, str))
     return {**result, "default": attribute.default} if simple else result
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from netspec.explain import show, suggestion
+from netspec.explain import op_hint, show, text_hint
 from netspec.initialisers import InitialiserError, canonical
 from netspec.ops.base import DIMENSION_LIMIT, Attribute
 from netspec.schema import expected
@@ -46,7 +46,7 @@ def attribute_value(attribute: Attribute, value: Any) -> Any:
     if _is_int(value) and attribute.max is None and value > DIMENSION_LIMIT:
         raise ValueProblem(f"`{attribute.name}` is too large: {value}")
     message = f"`{attribute.name}` must be {expected(attribute)}, not {show(value)}"
-    raise ValueProblem(message, _number_hint(attribute.type, value))
+    raise ValueProblem(message, _hint(attribute.type, value))
 
 
 def param_value(param: ParamDecl, value: Any, scope: Mapping[str, Block]) -> Any:
@@ -96,7 +96,7 @@ def _typed(param: ParamDecl, value: Any, scope: Mapping[str, Block]) -> Any:
         "kind": "the name of an op or block",
     }[param.type]
     message = f"`{param.name}` must be {words}, not {show(value)}"
-    raise ValueProblem(message, _number_hint("int" if param.type == "int" else "", value))
+    raise ValueProblem(message, _hint(param.type, value))
 
 
 def _kind(value: str, scope: Mapping[str, Block]) -> KindName:
@@ -107,7 +107,7 @@ def _kind(value: str, scope: Mapping[str, Block]) -> KindName:
     name = KindName(value)
     name.block = scope.get(value)
     if name.block is None and value not in Op.registry:
-        hint = suggestion(value, [*scope, *Op.registry])
+        hint = op_hint(value, [*scope, *Op.registry])
         raise ValueProblem(f"unknown op or block `{value}`", hint)
     return name
 
@@ -172,10 +172,10 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def _number_hint(kind: str, value: Any) -> str | None:
-    if kind in ("int", "Axes", "Padding") and isinstance(value, float):
+def _hint(kind: str, value: Any) -> str | None:
+    if kind in ("int", "axes", "Axes", "Padding") and isinstance(value, float):
         return "use // or round()"
-    return None
+    return text_hint(value, kind) if isinstance(value, str) else None
 
 
 def _initialiser(attribute: Attribute, value: Any) -> dict[str, Any]:

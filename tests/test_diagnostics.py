@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import netspec
+from netspec import dialects
 from netspec.diagnostics import (
     CODES,
     Diagnostic,
@@ -23,7 +24,10 @@ from netspec.diagnostics import (
     SpecError,
     render_all,
 )
+from netspec.formula import FUNCTIONS
+from netspec.initialisers import INITIALISERS
 from netspec.load import load_found
+from netspec.ops import Op
 from netspec.zoo import Found
 
 FOLDER = Path(__file__).parent / "diagnostics"
@@ -88,6 +92,20 @@ def test_every_code_is_shown_by_a_case_or_is_about_size() -> None:
 def test_independent_errors_come_in_one_run() -> None:
     codes = [d.code for d in findings_of(FOLDER / "initialisers.yaml").diagnostics]
     assert codes == ["wrong-type"] * 3
+
+
+def test_dialects_lead_to_words_that_there_are() -> None:
+    attributes = {name for op in Op.registry.values() for name in op.attributes}
+    arguments = {a.name for found in INITIALISERS.values() for a in found.arguments}
+    for table, known in (
+        (dialects.OPS, set(Op.registry)),
+        (dialects.ATTRIBUTES, attributes),
+        (dialects.INITIALISERS, set(INITIALISERS)),
+        (dialects.INITIALISER_ARGUMENTS, arguments),
+        (dialects.FUNCTIONS, set(FUNCTIONS)),
+    ):
+        assert {word for word in table.values() if " " not in word} <= known
+        assert all(dialects.plain(word) == word for word in table)
 
 
 def test_an_error_carries_its_diagnostics() -> None:

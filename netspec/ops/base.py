@@ -58,6 +58,7 @@ class Attribute:
     min: float | None = None
     max: float | None = None
     choices: tuple[str, ...] = ()
+    doubt: tuple[float, str] | None = None  # above this number it is probably a mistake, and why
 
     @property
     def required(self) -> bool:
@@ -71,9 +72,10 @@ def attr(
     min: float | None = None,
     max: float | None = None,
     choices: tuple[str, ...] = (),
+    doubt: tuple[float, str] | None = None,
 ) -> Any:
     """Declare an attribute in an op's class body; the annotation beside it gives its type."""
-    return Attribute("", "", default, doc, min, max, choices)
+    return Attribute("", "", default, doc, min, max, choices, doubt)
 
 
 @value_record
@@ -205,6 +207,7 @@ def _attributes(cls: type[Op]) -> list[tuple[str, Attribute]]:
                     declared.min,
                     declared.max,
                     declared.choices,
+                    declared.doubt,
                 )
     return list(found.items())
 

@@ -18,7 +18,13 @@ class BatchNorm(Op, kind="batch_norm"):
     """Normalise each channel by its running mean and variance, then scale and shift it."""
 
     eps: float = attr(1e-5, min=0, doc="added to the variance")
-    momentum: float = attr(0.1, min=0, max=1, doc="share of the new batch in the statistics")
+    momentum: float = attr(
+        0.1,
+        min=0,
+        max=1,
+        doc="share of the new batch in the statistics",
+        doubt=(0.5, "where it is the share that is kept, as in Keras, write 1 less it"),
+    )
     scale: bool = attr(True, doc="whether to scale by a weight per channel")
     weight_init: Init = attr({"ones": {}}, doc="initialiser of the weight")
     bias_init: Init = attr({"zeros": {}}, doc="initialiser of the bias")

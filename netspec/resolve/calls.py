@@ -7,7 +7,7 @@ from typing import Any
 
 from netspec.diagnostics import Span
 from netspec.evaluate import UNKNOWN, Unknown
-from netspec.explain import show, suggestion
+from netspec.explain import attribute_hint, op_hint, show, text_hint
 from netspec.ops import Op
 from netspec.resolve.frames import Failed, Frame
 from netspec.resolve.values import argument, plain_value
@@ -24,10 +24,7 @@ def called(call: KindCall, frame: Frame) -> Block | type[Op]:
         return block
     op = Op.registry.get(kind)
     if op is None:
-        known = [*frame.blocks, *Op.registry]
-        hint = suggestion(kind, known) if len(kind) < 60 else None
-        if hint and not hint.startswith("did"):
-            hint = "`netspec schema` lists the ops; blocks are defined under `blocks:`"
+        hint = op_hint(kind, [*frame.blocks, *Op.registry])
         frame.error("unknown-op", f"unknown op or block `{kind}`", call.span, hint)
         raise Failed
     if op.join:
@@ -64,7 +61,7 @@ def block_args(block: Block, call: KindCall, frame: Frame) -> list[Arg]:
             raise Failed
         if arg.name and arg.name not in known:
             message = f"block `{block.name}` has no parameter `{arg.name}`"
-            hint = suggestion(arg.name, known, "it has")
+            hint = attribute_hint(arg.name, known)
             frame.error("unknown-attribute", message, arg.span, hint)
             raise Failed
         named.append(arg if arg.name else Arg(required[0], arg.value, arg.span))
@@ -143,17 +140,29 @@ def op_args(op: type[Op], call: KindCall, frame: Frame) -> tuple[dict[str, Any],
         try:
             values[name] = attribute_value(op.attributes[name], value)
         except ValueProblem as problem:
-            frame.error("wrong-type", problem.message, places[name], problem.hint)
+            hint = problem.hint
+            if isinstance(value, str):
+                hint = hint or text_hint(value, "", frame.env)
+            frame.error("wrong-type", problem.message, places[name], hint)
             bad = True
+            continue
+        _warn_of_doubt(op, name, value, places[name], frame)
     if bad:
         raise Failed
     return values, places
 
 
+def _warn_of_doubt(op: type[Op], name: str, value: Any, span: Span, frame: Frame) -> None:
+    attribute = op.attributes[name]
+    if attribute.doubt and value > attribute.doubt[0]:
+        message = f"`{name}` is the {attribute.doc}, and {value:g} is much"
+        frame.state.findings.warning("doubtful-value", message, span, attribute.doubt[1])
+
+
 def _report_no_attribute(name: str, op: type[Op], arg: Arg, frame: Frame) -> None:
     if name:
         message = f"`{op.kind}` has no attribute `{name}`"
-        hint = suggestion(name, op.attributes, "it has")
+        hint = attribute_hint(name, op.attributes)
         frame.error("unknown-attribute", message, arg.span, hint)
     elif not isinstance(arg.value, ListValue):  # reported by the check
         message = f"`{op.kind}` takes arguments by name"

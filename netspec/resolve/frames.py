@@ -30,6 +30,7 @@ class Resolution:
         self.model = model
         self.findings = findings
         self.steps = Steps()
+        self.inputs: tuple[Value, ...] = ()
         self.nodes: list[Node] = []
         self.keys: dict[str, Span] = {}  # of parameters, and which node has each
         self.defaults: dict[str, dict[str, tuple[Any, Arg]]] = {}  # by op and attribute
@@ -79,9 +80,11 @@ class Frame:
         depth = self.depth + 1
         return Frame(self.state, self.env, self.received, self.blocks, depth, self.trail)
 
-    def error(self, code: str, message: str, span: Span | None, hint: str | None = None) -> None:
+    def error(
+        self, code: str, message: str, span: Span | None, hint: str | None = None, *notes: Note
+    ) -> None:
         """Report a mistake, and through which blocks it was reached."""
-        self.state.findings.error(code, message, span, hint, self.trail)
+        self.state.findings.error(code, message, span, hint, (*notes, *self.trail))
 
     def count(self, copies: int, span: Span) -> None:
         """Count copies of nodes; Failed once there are too many, which is reported once."""

@@ -20,6 +20,7 @@ from netspec.resolve.values import argument, condition, plain_value
 from netspec.syntax import Model
 from netspec.types import TensorType
 
+_FEW = (1, 3, 4)  # channels of images
 Given = Mapping[str, tuple[Any, Span | None]]
 
 
@@ -44,7 +45,8 @@ def resolve(
     elif len(inputs) < max(len(model.inputs), 1):
         received = UNKNOWN
     frame = Frame(state, env, received, model.blocks)
-    scope = Scope(None, {value.name: Binding(value) for value in inputs})
+    scope = Scope(None, {declared.name: Binding(UNKNOWN) for declared in model.inputs})
+    scope.names.update((value.name, Binding(value)) for value in inputs)
     place = Place(frame, scope, received, "")
     _add_defaults(frame)
     try:
@@ -105,14 +107,24 @@ def _inputs(frame: Frame, shapes: Mapping[str, tuple[int, ...]]) -> list[Value]:
             shape = list(shapes[declared.name])
         if not any(isinstance(size, Unknown) for size in shape):
             found.append(Value(declared.name, TensorType(tuple(shape))))
-            _warn_channels_last(declared.name, shape, declared.span, frame.state.findings)
+            _warn_of_order(declared.name, shape, declared.span, frame.state.findings)
+    frame.state.inputs = tuple(found)
     return found
 
 
-def _warn_channels_last(name: str, shape: list[int], span: Span, findings: Findings) -> None:
-    if len(shape) == 3 and shape[2] in (1, 3, 4) and shape[0] >= 8 * shape[2]:
-        message = f"`{name}` has {shape[0]} channels and a width of {shape[2]}"
-        findings.warning("channels-last", message, span, "shapes are [channels, height, width]")
+def _warn_of_order(name: str, shape: list[int], span: Span, findings: Findings) -> None:
+    """Warn of shapes whose few channels stand where other frameworks have them."""
+    first, last = shape[0], shape[-1]
+    channels = "1 channel" if first == 1 else f"{first} channels"
+    few = shape[1] if len(shape) == 4 and shape[1] in _FEW else 0
+    if few and last >= 8 * few and (first == 1 or first not in _FEW):  # else frames of a video
+        message = f"`{name}` has {channels} and a depth of {few}"
+        hint = f"shapes are written without the batch: [{', '.join(map(str, shape[1:]))}]"
+        findings.warning("batch-axis", message, span, hint)
+    elif len(shape) in (3, 4) and last in _FEW and shape[-3] >= 8 * last:
+        message = f"`{name}` has {channels} and a width of {last}"
+        hint = "shapes are [channels, height, width], without the batch"
+        findings.warning("channels-last", message, span, hint)
 
 
 def _outputs(body: trace.BodyRun, place: Place) -> tuple[Output, ...]:

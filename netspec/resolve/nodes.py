@@ -10,7 +10,6 @@ from netspec.graph import Node, Value, Weight
 from netspec.initialisers import INITIALISERS, InitialiserError, fans
 from netspec.ops import Op, OpError, Param
 from netspec.resolve.frames import SIZE_LIMIT, Failed, Frame
-from netspec.types import TensorType
 
 
 def add_node(
@@ -29,7 +28,12 @@ def add_node(
         frame.error("wrong-type", f"`{op.kind}` needs {count} branches", span)
         raise Failed
     types = tuple(value.type for value in inputs)
-    made, output, params = _inferred(op, values, places, types, span, frame)
+    try:
+        made = op(values, types)
+        output, params = made.infer(*types), made.params(*types)
+    except OpError as problem:
+        _report(problem, op, places.get(problem.attribute or "", span), inputs, frame)
+        raise Failed from None
     if output.size > SIZE_LIMIT or any(math.prod(p.shape) > SIZE_LIMIT for p in params):
         message = f"`{op.kind}` makes a tensor of more than 2^40 elements"
         frame.error("too-large", message, span)
@@ -43,25 +47,20 @@ def add_node(
     return node
 
 
-def _inferred(
-    op: type[Op],
-    values: dict[str, Any],
-    places: dict[str, Span],
-    types: tuple[TensorType, ...],
-    span: Span,
-    frame: Frame,
-) -> tuple[Op, TensorType, tuple[Param, ...]]:
-    try:
-        made = op(values, types)
-        return made, made.infer(*types), made.params(*types)
-    except OpError as problem:
-        where = places.get(problem.attribute or "", span)
-        code = "shape-mismatch" if op.join else "bad-shape"
-        message = problem.message
-        if f"`{op.kind}`" not in message:
-            message = f"`{op.kind}`: {message}"
-        frame.error(code, message, where, problem.hint)
-        raise Failed from None
+def _report(
+    problem: OpError, op: type[Op], span: Span, inputs: tuple[Value, ...], frame: Frame
+) -> None:
+    code = "shape-mismatch" if op.join else "bad-shape"
+    message = problem.message
+    if f"`{op.kind}`" not in message:
+        message = f"`{op.kind}`: {message}"
+    # A vector or an image with a batch of one is a map with one channel.
+    notes = [
+        Note(f"`{value.name}` begins with 1, and shapes are written without the batch")
+        for value in inputs
+        if value in frame.state.inputs and value.type.shape[0] == 1 and value.type.rank in (1, 3)
+    ]
+    frame.error(code, message, span, problem.hint, *notes)
 
 
 def _weight(path: str, param: Param) -> Weight:

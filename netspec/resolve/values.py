@@ -6,7 +6,7 @@ from typing import Any
 
 from netspec.diagnostics import Span
 from netspec.evaluate import UNKNOWN, Unknown, UnknownValue, evaluate
-from netspec.explain import show, suggestion
+from netspec.explain import show, suggestion, text_hint
 from netspec.formula import FormulaError
 from netspec.resolve.frames import Failed, Frame
 from netspec.syntax import Arg, Data, Formula, ListValue, MapValue, Template, Value
@@ -79,7 +79,8 @@ def condition(value: Value, frame: Frame) -> bool:
         raise Failed
     if not isinstance(result, bool):
         message = f"`when` must be true or false, not {show(result)}"
-        frame.error("wrong-type", message, value.span)
+        hint = text_hint(result, "bool") if isinstance(result, str) else None
+        frame.error("wrong-type", message, value.span, hint)
         raise Failed
     return result
 
