@@ -40,7 +40,7 @@ from netspec.backends.source.python import names_in
 from netspec.backends.source.signature import let_lines, parameters
 from netspec.backends.source.site import OpSite
 from netspec.backends.source.text import block, docstring
-from netspec.formula import Expr, Literal, Name
+from netspec.formula import Expr, Literal, Name, Unary
 
 # What lowerings answer for the activations that Keras knows by name, and for the identity.
 ACTIVATION = re.compile(
@@ -218,7 +218,9 @@ class FunctionWriter:
         region.result = self.apply(step, place)
         self.out = outer
         result = self.values.new(step.result.label)
-        self.emit(If(self.names.code(step.condition), region, result, otherwise))
+        condition = self.names.code(step.condition)
+        negation = self.names.code(Unary("not", step.condition))
+        self.emit(If(condition, negation, region, result, Region(result=otherwise)))
         self.values.bind(step.result, result)
 
     def apply(self, step: Step, place: Place) -> int:

@@ -37,12 +37,16 @@ class Line:
 
 @dataclass(slots=True, eq=False)
 class If:
-    """`result` is the body's result if the condition holds, else `otherwise`."""
+    """`result` is the body's result if the condition holds, else the other region's.
+
+    `negation` is the code of `not condition`.
+    """
 
     condition: str
+    negation: str
     body: Region
     result: int
-    otherwise: int
+    other: Region
 
 
 @dataclass(slots=True, eq=False)
@@ -105,31 +109,36 @@ class Renderer:
     # -- uses -------------------------------------------------------------------------------
 
     def _merge(self, region: Region) -> None:
-        """Make one of two conditional statements that follow each other on one condition."""
+        """Make one of two conditional statements that follow each other on one condition or on its
+        negation."""
         kept: list[Statement] = []
         for statement in region.statements:
             before = kept[-1] if kept else None
-            if (
-                isinstance(statement, If)
-                and isinstance(before, If)
-                and self._goes_on(before, statement)
-            ):
-                assert before.body.result is not None
-                _replace(statement.body, before.result, before.body.result)
-                before.body.statements += statement.body.statements
-                before.body.result, before.result = statement.body.result, statement.result
-            else:
+            branch = None
+            if isinstance(statement, If) and isinstance(before, If):
+                branch = self._going_on(before, statement)
+            if branch is None:
                 kept.append(statement)
+                continue
+            assert isinstance(before, If) and isinstance(statement, If)
+            assert branch.result is not None
+            _replace(statement.body, before.result, branch.result)
+            branch.statements += statement.body.statements
+            branch.result, before.result = statement.body.result, statement.result
         region.statements = kept
-        for statement in kept:
-            if not isinstance(statement, Line):
-                self._merge(statement.body)
+        for inner in (inner for statement in kept for inner in _regions(statement)):
+            self._merge(inner)
 
-    def _goes_on(self, before: If, after: If) -> bool:
-        """Whether the second has the first one's condition, and what the first one made alone."""
-        reads = [after.otherwise, *_reads(after.body)]
-        same = before.condition == after.condition and before.result == after.otherwise
-        return same and reads.count(before.result) == self.uses[before.result]
+    def _going_on(self, before: If, after: If) -> Region | None:
+        """The branch of the first that the second continues, if nothing else reads its result."""
+        reads = [*_reads(after.other), *_reads(after.body)]
+        alone = reads.count(before.result) == self.uses[before.result]
+        if after.other.statements or after.other.result != before.result or not alone:
+            return None
+        if before.condition == after.condition:
+            return before.body
+        negated = before.condition == after.negation or before.negation == after.condition
+        return before.other if negated else None
 
     def _enters(self, region: Region, value: int, after: int = -1) -> bool:
         """Whether what follows a place in a region reads the value at once, and nothing later."""
@@ -140,8 +149,8 @@ class Renderer:
         match _next(region, after):
             case Line(text):
                 return sum(int(v) == value for v in _TOKEN.findall(text))
-            case If(_, body, _, otherwise):
-                return (otherwise == value) + self._entering(body, value)
+            case If(body=body, other=other):
+                return self._entering(body, value) + self._entering(other, value)
             case For(_, _, start):
                 return int(start == value)
             case Only():
@@ -185,7 +194,7 @@ class Renderer:
     def _if(self, statement: If, name: str) -> list[str]:
         body = self._region(statement.body, name) or ["pass"]
         lines = [f"if {statement.condition}:", *_indented(body)]
-        other = _copy(name, self.names[statement.otherwise])
+        other = self._region(statement.other, name)
         return [*lines, "else:", *_indented(other)] if other else lines
 
     def _for(self, statement: For) -> list[str]:
@@ -222,10 +231,20 @@ def _reads(region: Region) -> list[int]:
             case Line(text):
                 reads += map(int, _TOKEN.findall(text))
                 continue
-            case If(otherwise=before) | For(start=before):
+            case For(start=before):
                 reads.append(before)
-        reads += _reads(statement.body)
+        reads += [read for inner in _regions(statement) for read in _reads(inner)]
     return reads
+
+
+def _regions(statement: Statement) -> list[Region]:
+    """The regions inside a statement."""
+    match statement:
+        case Line():
+            return []
+        case If(body=body, other=other):
+            return [body, other]
+    return [statement.body]
 
 
 def _replace(region: Region, value: int, by: int) -> None:
@@ -236,12 +255,10 @@ def _replace(region: Region, value: int, by: int) -> None:
         match statement:
             case Line():
                 statement.text = statement.text.replace(token(value), token(by))
-                continue
-            case If() if statement.otherwise == value:
-                statement.otherwise = by
             case For() if statement.start == value:
                 statement.start = by
-        _replace(statement.body, value, by)
+        for inner in _regions(statement):
+            _replace(inner, value, by)
 
 
 def _next(region: Region, after: int) -> Statement | None:

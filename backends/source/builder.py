@@ -209,7 +209,8 @@ class Builder:
         if mixed:
             assert node.when is not None
             condition = self.formulas.expr(node.when, context, names)
-            inner = Context([context.envs[lane] for lane in present], context, present)
+            envs = [context.envs[lane] for lane in present]
+            inner = Context(envs, context, present, condition=condition)
         there = [copies[lane] for lane in present]
         key = self.key(node, context, names)
         what, group = self.what(node, there, inner, scope, current, names)

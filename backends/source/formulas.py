@@ -7,9 +7,17 @@ from typing import Any
 
 from netspec import syntax
 from netspec.backends.source.plan import Context, Routine, Split, Val
-from netspec.backends.source.symbols import IN_CHANNELS, folded, names_of, substitute, symbol
+from netspec.backends.source.symbols import (
+    IN_CHANNELS,
+    folded,
+    names_of,
+    opposite,
+    same,
+    substitute,
+    symbol,
+)
 from netspec.evaluate import Steps, UnknownValue, evaluate
-from netspec.formula import Expr, FormulaError, InputShape, ListOf, Literal, Name, free
+from netspec.formula import Choice, Expr, FormulaError, InputShape, ListOf, Literal, Name, free
 from netspec.types import SPATIAL_NAMES, TensorType
 
 
@@ -31,7 +39,7 @@ class Formulas:
         """
         concrete = [t.channels for t in self.types(value, context)]
         if value.channels is not None and self.holds(value.channels, concrete, context):
-            return value.channels
+            return _decided(value.channels, context)
         if not context.all_equal(concrete):
             raise Split(context, concrete)
         return Literal(concrete[0])
@@ -124,6 +132,18 @@ class Formulas:
                 names |= {at.loop.repeat.index, *at.loop.repeat.names}
             at = at.outer
         return names
+
+
+def _decided(expr: Expr, context: Context) -> Expr:
+    """A choice as the end that conditions around the code leave of it."""
+    at: Context | None = context
+    while at is not None and isinstance(expr, Choice):
+        if at.condition is not None and same(expr.condition, at.condition):
+            expr = expr.yes
+        elif at.condition is not None and opposite(expr.condition, at.condition):
+            expr = expr.no
+        at = at.outer
+    return expr
 
 
 def raw_expr(value: syntax.Value) -> Expr:

@@ -51,7 +51,8 @@ class Context:
 
     `up` maps a lane to its lane in `outer`. `loop` is the repeat whose turns these lanes are;
     `turn` marks one turn of a repeat that is written out, whose lanes are those of `outer`.
-    `running` holds the values of variables for channels that loops carry along.
+    `running` holds the values of variables for channels that loops carry along. `condition` holds
+    in these lanes and, of those around, in no others.
     """
 
     envs: list[dict[str, Any]]
@@ -60,6 +61,7 @@ class Context:
     loop: syntax.Node | None = None
     running: dict[str, list[int]] = field(default_factory=dict)
     turn: bool = False
+    condition: Expr | None = None
 
     def instance(self, lane: int) -> int:
         """The copy of the routine that a lane belongs to."""

@@ -47,6 +47,10 @@ class OpSite:
         return types[0] if types and self.context.all_equal(types) else None
 
     @property
+    def operands(self) -> list[tuple[TensorType, ...]]:
+        return [node.input_types for node in self.nodes]
+
+    @property
     def channels(self) -> str:
         assert self.value is not None
         return self.names.code(self.formulas.channels(self.value, self.context))

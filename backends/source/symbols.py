@@ -118,6 +118,11 @@ def same(a: Expr, b: Expr) -> bool:
     return bare(a) == bare(b)
 
 
+def opposite(a: Expr, b: Expr) -> bool:
+    """Whether one of two conditions is `not` the other."""
+    return same(a, Unary("not", b)) or same(b, Unary("not", a))
+
+
 def bare(expr: Expr) -> Expr:
     """The formula without its places in the text."""
     return substitute(expr, lambda name: symbol(name.name), lambda s: InputShape(s.axis, 0, 0))

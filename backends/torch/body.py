@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from netspec.backends.source.loop_text import loop_count
 from netspec.backends.source.names import Names
 from netspec.backends.source.plan import (
@@ -23,13 +25,29 @@ from netspec.backends.source.plan import (
 from netspec.backends.source.program import all_items
 from netspec.backends.source.python import identifier
 from netspec.backends.source.site import OpSite
+from netspec.backends.source.symbols import opposite
 from netspec.backends.source.text import is_call
 from netspec.backends.torch.children import Owner, child_names, is_plain
 from netspec.backends.torch.layer import Join, lowering
 from netspec.backends.torch.modules import Modules, only_index
 from netspec.backends.torch.values import Values
+from netspec.formula import Expr
 
 ASIDE = "?"  # stands for the running variable in a branch, where each value has its own
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """`yes if flag else no`, where `flag` reads what the constructor keeps of a condition."""
+
+    condition: Expr
+    flag: str
+    yes: str
+    no: str
+
+    @property
+    def text(self) -> str:
+        return f"{self.yes} if {self.flag} else {self.no}"
 
 
 class Body:
@@ -50,6 +68,7 @@ class Body:
         self.forward: list[str] = []
         self.training: list[str] = []
         self.flags: dict[str, str] = {}
+        self.choices: dict[int, _Choice] = {}  # by value
         self.children: dict[int, str] = {}  # code that reads a step's module, for `share`
         self.containers: dict[int, Owner] = {}  # of groups that are no modules of their own
         self.attributes = child_names(routine)
@@ -168,11 +187,20 @@ class Body:
         text = self.values.fill(expression([f"{{{at}}}" for at in operands]), operands)
         is_atom = is_call(text)
         if step.condition is not None:
-            assert step.read is not None
-            flag = self.flag(step)
-            otherwise = self.values.use(step.read)
-            text, is_atom = f"{text} if {flag} else {otherwise}", False
+            choice = self.choice(step, step.condition, text)
+            self.choices[step.result.serial] = choice
+            text, is_atom = choice.text, False
         self.values.define(step.result, text, out, running, is_atom=is_atom)
+
+    def choice(self, step: Step, condition: Expr, text: str) -> _Choice:
+        """What a join computes where it is there, and what it would have read elsewhere."""
+        assert step.read is not None
+        otherwise = self.values.use(step.read)
+        before = self.choices.get(step.read.serial)
+        nested = before is not None and otherwise == before.text
+        if before is not None and nested and opposite(before.condition, condition):
+            return _Choice(before.condition, before.flag, before.yes, text)
+        return _Choice(condition, self.flag(step), text, otherwise)
 
     def flag(self, step: Step) -> str:
         """An attribute that keeps a condition for forward."""

@@ -26,6 +26,7 @@ from netspec.backends.source.plan import (
 )
 from netspec.backends.source.python import names_in
 from netspec.backends.source.site import OpSite
+from netspec.backends.source.symbols import opposite
 from netspec.backends.source.text import is_call
 from netspec.backends.torch.children import is_plain, is_taken
 from netspec.backends.torch.initialisation import Exceptions, Sweep
@@ -274,11 +275,13 @@ class Modules:
 
     def fill(self, variable: str, items: list[Item], named: bool, out: list[str]) -> None:
         """Statements that append a chain's children to a sequence."""
+        before = None  # the condition under which the last lines stand
         for item in self.flat(items):
             inside: list[str] = []
             with self.uncertain(item, named):
                 if isinstance(item, Loop):
                     self.loop(item, out, lambda i, o: self.fill(variable, i, named, o))
+                    before = None
                     continue
                 if isinstance(item.what, GroupWhat) and item.what.inline:
                     self.fill(variable, item.what.items, named, inside)
@@ -287,9 +290,13 @@ class Modules:
                     inside.append(self._append(variable, item, named, module))
             if item.condition is None:
                 out += inside
+                before = None
+            elif before is not None and opposite(before, item.condition):
+                out += ["else:", *(f"    {line}" for line in inside)]
+                before = None
             else:
-                out.append(f"if {self.condition(item)}:")
-                out += [f"    {line}" for line in inside]
+                out += [f"if {self.condition(item)}:", *(f"    {line}" for line in inside)]
+                before = item.condition
 
     @contextmanager
     def uncertain(self, item: Item, named: bool) -> Iterator[None]:
