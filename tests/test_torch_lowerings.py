@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import math
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,7 @@ class KnownSite:
     kind: str
     op: Op
     input: TensorType | None
+    operands: list[tuple[TensorType, ...]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.rank = self.input.rank if self.input else 0
@@ -73,6 +74,7 @@ class NamedSite:
     rank: int
     channels: str = "in_channels"
     input: TensorType | None = None
+    operands: list[tuple[TensorType, ...]] = field(default_factory=list)
 
     def known(self, attribute: str) -> Any:
         return None
@@ -241,7 +243,11 @@ TEXTS = [
     ),
     (
         known_site("conv", 3, 9, 9, out=8, kernel=3, stride=2, padding="same"),
-        'PaddedConv2d(3, 8, 3, stride=2, padding="same")',
+        "SameConv2d(3, 8, 3, stride=2)",
+    ),
+    (
+        known_site("conv", 3, 9, 9, out=8, kernel=3, stride=2, dilation=2, padding="same"),
+        'PaddedConv2d(3, 8, 3, stride=2, padding="same", dilation=2)',
     ),
     (
         known_site("conv_transpose", 3, 9, out=8, kernel=2, stride=2),
@@ -330,6 +336,7 @@ def export(module: Any, x: Any) -> Any:
 
 DYNAMIC = [
     ("PaddedConv2d(4, 3, 3, stride=2, padding='same')", 9),
+    ("SameConv2d(4, 3, 3, stride=(2, 3))", 9),
     ("PaddedConv2d(4, 3, 2, padding=[[1, 0], [0, 2]])", 9),
     ("CroppedConvTranspose2d(4, 3, 3, stride=2, padding=[[1, 0], [0, 1]])", 9),
     ("MaxPool(3, 2, 'same')", 9),

@@ -83,12 +83,13 @@ class PaddedConv1d(nn.Conv1d):
         in_channels: int,
         out_channels: int,
         kernel_size: Any,
+        stride: Any = 1,
         *,
         padding: str | int | Sequence[Any],
         **options: Any,
     ) -> None:
         native, self.around = split_padding(padding, 1)
-        super().__init__(in_channels, out_channels, kernel_size, padding=native, **options)
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding=native, **options)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if self.around is not None:
@@ -105,12 +106,13 @@ class PaddedConv2d(nn.Conv2d):
         in_channels: int,
         out_channels: int,
         kernel_size: Any,
+        stride: Any = 1,
         *,
         padding: str | int | Sequence[Any],
         **options: Any,
     ) -> None:
         native, self.around = split_padding(padding, 2)
-        super().__init__(in_channels, out_channels, kernel_size, padding=native, **options)
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding=native, **options)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if self.around is not None:
@@ -127,18 +129,52 @@ class PaddedConv3d(nn.Conv3d):
         in_channels: int,
         out_channels: int,
         kernel_size: Any,
+        stride: Any = 1,
         *,
         padding: str | int | Sequence[Any],
         **options: Any,
     ) -> None:
         native, self.around = split_padding(padding, 3)
-        super().__init__(in_channels, out_channels, kernel_size, padding=native, **options)
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding=native, **options)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if self.around is not None:
             pads = window_pads(x, self.kernel_size, self.stride, self.dilation, self.around)
             x = pad_axes(x, pads)
         return super().forward(x)
+
+
+class SameConv1d(nn.Conv1d):
+    """nn.Conv1d with TensorFlow's padding: ceil(size / stride) outputs, the odd zero after."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        sides: list[int] = []  # last axis first
+        for axis, (kernel, stride) in enumerate(zip(self.kernel_size, self.stride, strict=True), 2):
+            total = max(kernel - stride + -x.shape[axis] % stride, 0)
+            sides = [total // 2, total - total // 2, *sides]
+        return super().forward(F.pad(x, sides))
+
+
+class SameConv2d(nn.Conv2d):
+    """nn.Conv2d with TensorFlow's padding: ceil(size / stride) outputs, the odd zero after."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        sides: list[int] = []  # last axis first
+        for axis, (kernel, stride) in enumerate(zip(self.kernel_size, self.stride, strict=True), 2):
+            total = max(kernel - stride + -x.shape[axis] % stride, 0)
+            sides = [total // 2, total - total // 2, *sides]
+        return super().forward(F.pad(x, sides))
+
+
+class SameConv3d(nn.Conv3d):
+    """nn.Conv3d with TensorFlow's padding: ceil(size / stride) outputs, the odd zero after."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        sides: list[int] = []  # last axis first
+        for axis, (kernel, stride) in enumerate(zip(self.kernel_size, self.stride, strict=True), 2):
+            total = max(kernel - stride + -x.shape[axis] % stride, 0)
+            sides = [total // 2, total - total // 2, *sides]
+        return super().forward(F.pad(x, sides))
 
 
 class CroppedConvTranspose1d(nn.ConvTranspose1d):
@@ -149,12 +185,13 @@ class CroppedConvTranspose1d(nn.ConvTranspose1d):
         in_channels: int,
         out_channels: int,
         kernel_size: Any,
+        stride: Any = 1,
         *,
         padding: int | Sequence[Any],
         **options: Any,
     ) -> None:
         native, self.crop = split_padding(padding, 1)
-        super().__init__(in_channels, out_channels, kernel_size, padding=native, **options)
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding=native, **options)
 
     def forward(self, x: torch.Tensor, output_size: list[int] | None = None) -> torch.Tensor:
         x = super().forward(x, output_size)
@@ -171,12 +208,13 @@ class CroppedConvTranspose2d(nn.ConvTranspose2d):
         in_channels: int,
         out_channels: int,
         kernel_size: Any,
+        stride: Any = 1,
         *,
         padding: int | Sequence[Any],
         **options: Any,
     ) -> None:
         native, self.crop = split_padding(padding, 2)
-        super().__init__(in_channels, out_channels, kernel_size, padding=native, **options)
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding=native, **options)
 
     def forward(self, x: torch.Tensor, output_size: list[int] | None = None) -> torch.Tensor:
         x = super().forward(x, output_size)
@@ -193,12 +231,13 @@ class CroppedConvTranspose3d(nn.ConvTranspose3d):
         in_channels: int,
         out_channels: int,
         kernel_size: Any,
+        stride: Any = 1,
         *,
         padding: int | Sequence[Any],
         **options: Any,
     ) -> None:
         native, self.crop = split_padding(padding, 3)
-        super().__init__(in_channels, out_channels, kernel_size, padding=native, **options)
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding=native, **options)
 
     def forward(self, x: torch.Tensor, output_size: list[int] | None = None) -> torch.Tensor:
         x = super().forward(x, output_size)

@@ -10,38 +10,48 @@ from netspec.backends.torch.layer import Layer, lowers
 @lowers("conv")
 def conv(site: Site) -> Layer:
     name = f"Conv{site.rank}d"
-    padding = symmetric_padding(site)
-    if site.known("padding") == "same" and set(site.known("stride") or ()) == {1}:
-        padding = '"same"'  # torch pads the odd element after, as TensorFlow does
-    return _windowed(site, name, f"Padded{name}", padding, {})
+    if site.known("padding") == "same":
+        if set(site.known("stride") or ()) == {1}:
+            # torch pads the odd element after, as TensorFlow does
+            return _windowed(site, f"nn.{name}", '"same"')
+        if site.is_default("dilation"):
+            return _windowed(site, f"Same{name}", None)
+    return _padded(site, name, f"Padded{name}")
 
 
 @lowers("conv_transpose")
 def conv_transpose(site: Site) -> Layer:
     name = f"ConvTranspose{site.rank}d"
-    extra = {"output_padding": unless_default(site, "output_padding")}
-    return _windowed(site, name, f"Cropped{name}", symmetric_padding(site), extra)
+    return _padded(
+        site, name, f"Cropped{name}", output_padding=unless_default(site, "output_padding")
+    )
 
 
-def _windowed(
-    site: Site, native: str, snippet: str, padding: str | None, extra: dict[str, str | None]
-) -> Layer:
+def _padded(site: Site, native: str, snippet: str, **extra: str | None) -> Layer:
+    """torch's module if it takes the padding, else the snippet, which takes any."""
+    padding = symmetric_padding(site)
+    name = f"nn.{native}" if padding else snippet
+    written = None if site.is_default("padding") else padding or any_padding(site)
+    return _windowed(site, name, written, **extra)
+
+
+def _windowed(site: Site, name: str, padding: str | None, **extra: str | None) -> Layer:
     stride = unless_default(site, "stride")
-    by_name = stride != "stride" or not padding  # `stride=stride` says it twice
+    by_name = stride != "stride"  # `stride=stride` says it twice
     constructor = call(
-        f"nn.{native}" if padding else snippet,
+        name,
         site.channels,
         site.code("out"),
         site.code("kernel"),
         *([] if by_name else ["stride"]),
         stride=stride if by_name else None,
-        padding=None if site.is_default("padding") else padding or any_padding(site),
+        padding=padding,
         **extra,
         dilation=unless_default(site, "dilation"),
         groups=unless_default(site, "groups"),
         bias=unless_default(site, "bias"),
     )
-    return Layer(constructor, helpers=() if padding else (snippet,))
+    return Layer(constructor, helpers=() if name.startswith("nn.") else (name,))
 
 
 @lowers("linear")
