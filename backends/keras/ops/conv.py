@@ -143,7 +143,7 @@ def _weights(site: Site, area: str | None, depthwise: bool | None) -> _Weights |
         return None
     fan_in = _product("{x}.shape[-1]", site.code("groups"), area or "")
     fan_out = _product(site.code("out"), "1", area or "")
-    if depthwise:
+    if depthwise or site.code("groups") == site.channels != "1":
         fan_in = area or ""
     if plain and biased and weight.code is None and bias.code is None:
         return _Weights({"several": f"usual_initializers({fan_in})"}, ("usual_initializers",))
