@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from netspec.diagnostics import Findings, Note, Span
-from netspec.explain import attribute_hint, op_hint, suggestion
+from netspec.explain import attribute_hint, missing_words, op_hint, suggestion
 from netspec.formula import Choice, Expr, Name, free, loop_names
 from netspec.ops import Op
 from netspec.syntax import (
+    KEYWORDS,
     Arg,
     Block,
     Body,
@@ -26,7 +27,7 @@ from netspec.syntax import (
     Template,
     Value,
 )
-from netspec.values import ValueProblem, attribute_value, param_value
+from netspec.values import ValueProblem, attribute_value, param_value, typed
 
 
 def check(model: Model, findings: Findings) -> None:
@@ -77,6 +78,8 @@ def check_library(library: Library, findings: Findings) -> None:
 def check_block(block: Block, findings: Findings) -> set[str]:
     """Report static mistakes inside a block; the kinds that it uses."""
     checker = _Checker(block.scope, findings)
+    checker.listed = "a block sees only what it names itself:"
+    checker.nothing = "a block sees only its own params, lets and loops"
     names = checker.declared(block.params, block.lets)
     checker.body(block.body, names)
     unused(block.params, block.lets, checker.read, f"block `{block.name}`", findings)
@@ -99,14 +102,40 @@ def variant_names(model: Model, findings: Findings) -> None:
                 _data(known[arg.name], arg.value, model.blocks, findings)
 
 
+def _bounds(param: ParamDecl, scope: dict[str, Block], findings: Findings) -> None:
+    """What a declaration says of its values must leave some."""
+    if param.min is not None and param.max is not None and param.min > param.max:
+        message = f"no value is at least {param.min} and at most {param.max}"
+        findings.error("wrong-type", message, param.span)
+        findings.poison(param)
+    if param.type in ("bool", "text", "kind") and (param.min, param.max) != (None, None):
+        message = f"`{param.name}` is of type {param.type}, which has no `min` and `max`"
+        findings.error("wrong-type", message, param.span)
+    for choice in param.choices:
+        try:
+            typed(param, choice, scope)
+        except ValueProblem as problem:
+            message = f"of its `choices`: {problem.message}"
+            findings.error("wrong-type", message, param.span, problem.hint)
+            findings.poison(param)
+
+
 def _data(param: ParamDecl, value: Value, scope: dict[str, Block], findings: Findings) -> None:
     plain = plain_value(value)
-    if plain is None:
+    if plain is None or findings.is_poisoned(param):
         return
     try:
         param_value(param, plain, scope)
     except ValueProblem as problem:
-        findings.error("wrong-type", problem.message, value.span, problem.hint)
+        hint = _literal_hint(plain, problem)
+        findings.error("wrong-type", problem.message, value.span, hint)
+
+
+def _literal_hint(value: object, problem: ValueProblem) -> str | None:
+    """A number that is written, and not computed, can be written otherwise."""
+    if isinstance(value, float):
+        return f"write {value:.0f}" if value.is_integer() else None
+    return problem.hint
 
 
 def plain_value(value: Value) -> object:
@@ -136,23 +165,21 @@ def unused(
     findings: Findings,
 ) -> None:
     """Warn of names that nothing reads, unless mistakes may be why."""
-    if findings.failed:
-        return
     for param in params:
         if param.name not in read and len(param.choices) != 1:
             message = f"nothing in {where} reads `{param.name}`"
-            findings.warning("unused-name", message, param.span)
+            findings.late_warning("unused-name", message, param.span)
     for let in lets:
         if let.name not in read:
             message = f"nothing in {where} reads `{let.name}`"
-            findings.warning("unused-name", message, let.span)
+            findings.late_warning("unused-name", message, let.span)
 
 
 def _unused_blocks(model: Model, used: set[str], findings: Findings) -> None:
-    for name in model.own_blocks if not findings.failed else ():
+    for name, span in model.named_blocks.items():
         if name not in used:
             message = f"nothing uses block `{name}`"
-            findings.warning("unused-name", message, model.blocks[name].span)
+            findings.late_warning("unused-name", message, span)
 
 
 def _cycles(blocks: dict[str, Block], findings: Findings) -> None:
@@ -221,11 +248,13 @@ class _Checker:
         self.read: set[str] = set()
         self.text_params: dict[str, ParamDecl] = {}
         self.later: set[str] = set()  # lets that are not yet computed
+        self.listed, self.nothing = "there are", "there are no params, lets or loops here"
 
     def declared(self, params: Iterable[ParamDecl], lets: tuple[Let, ...]) -> set[str]:
         """Check params and lets; the names that they give to formulas."""
         names = set()
         for param in params:
+            _bounds(param, self.blocks, self.findings)
             if param.default is not None:
                 _data(param, param.default, self.blocks, self.findings)
                 self.value(param.default, set())
@@ -278,7 +307,7 @@ class _Checker:
     def kind_call(self, call: KindCall, names: set[str]) -> None:
         for arg in call.args:
             if not arg.name and isinstance(arg.value, ListValue):
-                self.no_positions(call, arg)
+                self.no_positions(call, arg, names)
                 return
             self.argument(arg, names)
         if isinstance(call.kind, Formula):
@@ -289,7 +318,7 @@ class _Checker:
         if call.kind in self.blocks:
             self.block_args(self.blocks[call.kind], call)
         elif call.kind not in Op.registry or Op.registry[call.kind].join:
-            self.unknown_kind(call)
+            self.unknown_kind(call, names)
         else:
             for arg in call.args:
                 self.attribute(call.kind, arg)
@@ -317,28 +346,32 @@ class _Checker:
         try:
             attribute_value(op.attributes[arg.name] if arg.name else required[0], plain)
         except ValueProblem as problem:
-            message, hint = problem.message, problem.hint
-            self.findings.error("wrong-type", message, arg.value.span, hint)
+            hint = _literal_hint(plain, problem)
+            self.findings.error("wrong-type", problem.message, arg.value.span, hint)
 
-    def unknown_kind(self, call: KindCall) -> None:
+    def unknown_kind(self, call: KindCall, names: set[str]) -> None:
         kind = str(call.kind)
         if kind in Op.registry:
             hint: str | None = f"write `{kind}: [a, b]`"
             self.findings.error("wrong-type", f"`{kind}` joins branches", call.span, hint)
             return
-        hint = op_hint(kind, [*self.blocks, *Op.registry])
+        if self.findings.is_poisoned(self.blocks):
+            return  # blocks of this file could not be read
+        hint = op_hint(kind, [*self.blocks, *Op.registry, *KEYWORDS])
+        if kind in names:
+            hint = f"did you mean `={kind}`?"
         self.findings.error("unknown-op", f"unknown op or block `{kind}`", call.span, hint)
 
-    def no_positions(self, call: KindCall, arg: Arg) -> None:
+    def no_positions(self, call: KindCall, arg: Arg, names: set[str]) -> None:
         """A list of arguments is an error; that the kind is unknown is a worse one."""
         kind = call.kind
         if isinstance(kind, str) and kind not in self.blocks and kind not in Op.registry:
-            self.unknown_kind(call)
+            self.unknown_kind(call, names)
             return
         block = self.blocks.get(kind) if isinstance(kind, str) else None
-        names = ", ".join(f"{p.name}: ..." for p in block.params[:4]) if block else "NAME: ..."
+        given = ", ".join(f"{p.name}: ..." for p in block.params[:4]) if block else "NAME: ..."
         message = f"`{call.kind}`" if isinstance(kind, str) else "a call"
-        hint = f"write {{{names}}}"
+        hint = f"write {{{given}}}"
         message = f"{message} takes arguments by name, not a list"
         self.findings.error("wrong-type", message, arg.value.span, hint)
 
@@ -362,9 +395,8 @@ class _Checker:
                 hint = attribute_hint(arg.name, known)
                 self.findings.error("unknown-attribute", message, arg.span, hint)
         missing = [name for name in required if name not in given]
-        for name in missing if not wrong else ():
-            message = f"`{block.name}` needs `{name}`"
-            hint = f"add `{name}: ...`"
+        if missing and not wrong:
+            message, hint = missing_words(block.name, missing)
             self.findings.error("missing-argument", message, call.span, hint)
 
     def argument(self, arg: Arg, names: set[str]) -> None:
@@ -397,7 +429,7 @@ class _Checker:
                     self.read.add(name.name)
                     if name.name not in names:
                         where = value.at(name.start, name.end)
-                        hint = suggestion(name.name, sorted(names), "there are")
+                        hint = suggestion(name.name, sorted(names), self.listed) or self.nothing
                         if name.name in self.later:
                             hint = (
                                 "lets are computed in order: this one comes later, or reads itself"

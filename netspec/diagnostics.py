@@ -130,6 +130,7 @@ class Findings:
 
     def __init__(self) -> None:
         self.diagnostics: list[Diagnostic] = []
+        self._late: list[Diagnostic] = []
         self._poisoned: dict[int, object] = {}
         self._seen: set[tuple[object, ...]] = set()
 
@@ -149,6 +150,16 @@ class Findings:
 
     def warning(self, code: str, message: str, span: Span | None, hint: str | None = None) -> None:
         self._add(Diagnostic(code, message, span, hint, severity="warning"))
+
+    def late_warning(self, code: str, message: str, span: Span | None) -> None:
+        """A warning that an error found later may explain: `settle` reports it if there is none."""
+        self._late.append(Diagnostic(code, message, span, severity="warning"))
+
+    def settle(self) -> None:
+        """All is looked at: report the late warnings, unless something failed."""
+        for warning in () if self.failed else self._late:
+            self._add(warning)
+        self._late.clear()
 
     def extend(self, others: Findings) -> None:
         """Take over what `others` has, as far as there is room."""

@@ -130,6 +130,17 @@ INITIALISER_ARGUMENTS = {
     "val": "value",
 }
 
+TYPES = {
+    "array": "list",
+    "boolean": "bool",
+    "double": "float",
+    "integer": "int",
+    "number": "float",
+    "str": "text",
+    "string": "text",
+    "tuple": "list",
+}
+
 VALUES = {
     "none": "leave it out, as there is no `None`",
     "valid": "write 0, which is no padding",

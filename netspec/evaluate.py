@@ -139,8 +139,8 @@ class _Evaluation:
         if isinstance(given, Unknown):
             raise UnknownValue
         if given is None:
-            message = "a model with several inputs has no single `input`"
-            raise FormulaError(message, start, end, "in a block, `input` is what it received")
+            hint = "a block has one, and the body of a model that has one input"
+            raise FormulaError("there is no single `input` here", start, end, hint)
         shape_names = ("channels", *SPATIAL_NAMES.get(given.rank, ()))
         if axis not in shape_names:
             known = ", ".join(shape_names)

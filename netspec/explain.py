@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Container, Iterable
 from functools import cache
 from itertools import islice
@@ -14,6 +16,7 @@ from netspec.schema import make_schema
 LISTED = 16  # names in a hint
 COMPARED = 500  # names that a misspelt one is compared with
 _SCOPES = ("params", "let")
+_DASHES = ("-", "\u2013", "\u2014", "\u2022")
 YAML_1_1 = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 
 
@@ -70,13 +73,22 @@ def op_hint(kind: str, known: Iterable[str]) -> str | None:
     """What was meant by a name that is no op or block."""
     if len(kind) >= 60:
         return None
+    names = list(known)
+    head = re.match(r"\w+", kind)
+    if head and head[0] != kind and head[0] in names and not kind.endswith("()"):
+        return f"arguments are written by name: {{{head[0]}: {{NAME: ...}}}}"
     listed = "`netspec schema` lists the ops; blocks are defined under `blocks:`"
-    return meant(kind, known, "OPS") or listed
+    return meant(kind, names, "OPS") or listed
 
 
 def attribute_hint(name: str, known: Iterable[str]) -> str | None:
     """What was meant by a name that is no attribute of an op, or no parameter of a block."""
     return suggestion(name, known, "it has", "ATTRIBUTES")
+
+
+def missing_words(owner: str, names: list[str]) -> tuple[str, str]:
+    """Message and hint for arguments that an op or a block needs."""
+    return f"`{owner}` needs {' and '.join(f'`{n}`' for n in names)}", f"add `{names[0]}: ...`"
 
 
 def text_hint(text: str, kind: str, names: Container[str] = ()) -> str | None:
@@ -91,13 +103,17 @@ def text_hint(text: str, kind: str, names: Container[str] = ()) -> str | None:
     word = text.lower()
     if kind == "bool" and word in YAML_1_1:
         return f"write `{YAML_1_1[word]}`"
+    if text.startswith(_DASHES):
+        return "items of a list begin with `- `, in plain text"
     if word == "none" or (kind == "Padding" and word in VALUES):
         return VALUES[word]
     number = text.replace("_", "")
-    if kind not in ("bool", "text") and _is_number(number):
+    if word in ("true", "false") if kind == "bool" else _is_number(number):
         return "remove the quotes" if number == text else f"write `{number}`"
     if text.startswith("(") and text.endswith(")"):
         return f"a list is written [{text[1:-1]}]"
+    if re.fullmatch(r"\d+(x\d+)+", text):
+        return f"a list is written [{text.replace('x', ', ')}]"
     return None
 
 
@@ -139,6 +155,8 @@ def _inline(value: Any, depth: int = 2) -> str:
         return f"[{items}{', ...' if len(value) > 4 else ''}]"
     if isinstance(value, dict):
         return "{...}"
+    if isinstance(value, str) and _is_number(value):
+        return f"'{value}'"
     return str(value)[:40].lower() if isinstance(value, bool) else str(value)
 
 
@@ -177,17 +195,22 @@ def _explain(error: Any, path: list[Any], nodes: list[YamlNode], findings: Findi
         case "additionalProperties":
             _unknown_keys(error, path, node, findings)
         case "required":
-            if not path and error.instance.keys() - make_schema()["properties"].keys():
-                findings.poison(node)  # the key is there, under another name
+            properties = (schema if path else make_schema()).get("properties", {})
+            if error.instance.keys() - properties.keys():  # it is there, under another name
+                if not path:
+                    findings.poison(node)  # nor is the file a library
                 return
             missing = [k for k in error.validator_value if k not in error.instance]
             what = "this file" if not path else _subject(path)
             message = f"{what} needs {' and '.join(f'`{k}`' for k in missing)}"
-            if not path and missing == ["blocks"]:  # a model that forgot its body, most likely
+            hint = _example(properties.get(missing[0], {}), f"{missing[0]}: ")
+            neither = not path and missing == ["blocks"]
+            if neither:  # a model that forgot its body, most likely
                 message = "this file needs `body`, as a model has, or `blocks`, as a library has"
-            where = _head(node)
-            findings.error("missing-key", message, where)
-            findings.poison(node)
+                hint = None
+            findings.error("missing-key", message, _head(node), hint)
+            if path or neither:
+                findings.poison(node)
         case "propertyNames" | "enum" if schema is not None and not path:
             _not_in_library(error, node, findings)
         case "minProperties" | "minItems" if error.instance in ({}, []):
@@ -232,14 +255,19 @@ def _wrong_value(error: Any, path: list[Any], nodes: list[YamlNode], findings: F
     hint = None
     if isinstance(error.instance, str):
         kind, names = error.schema.get("x-type", ""), _formula_names(nodes)
-        hint = meant(error.instance, _texts(error.schema))
+        options = _texts(error.schema)
+        hint = "remove the quotes" if error.instance in options else None
+        hint = hint or meant(error.instance, options, error.schema.get("x-dialect"))
         hint = hint or text_hint(error.instance, kind, names)
+    elif isinstance(node, Scalar) and node.text and error.schema.get("type") == "string":
+        hint = f'write "{node.text}"'
     elif isinstance(node, Mapping) and len(node.entries) == 1:
         ((key, _),) = node.entries
         if key.text in _formula_names(nodes) and error.instance == {key.text: None}:
             hint = f"did you mean `={key.text}`?"
-    example = error.schema.get("x-example")
-    hint = hint or (f"for example {example}" if example else None)
+    if isinstance(error.instance, list) and path[-1:] == ["from"]:
+        hint = f"several values are joined first: `concat: {_inline(error.instance)}`"
+    hint = hint or _example(error.schema)
     subject = _subject(path)
     if "x-single" in error.schema and not isinstance(error.instance, list):
         single, words = error.schema["x-single"]
@@ -250,6 +278,12 @@ def _wrong_value(error: Any, path: list[Any], nodes: list[YamlNode], findings: F
         hint = f"write {{{error.schema['x-single'][0]}: ...}}"
     findings.error("wrong-type", message, node.span, hint)
     findings.poison(node)
+
+
+def _example(schema: Any, key: str = "") -> str | None:
+    if "$ref" in schema:
+        schema = make_schema()["$defs"][schema["$ref"].rpartition("/")[2]]
+    return f"for example `{key}{schema['x-example']}`" if "x-example" in schema else None
 
 
 def _formula_names(nodes: list[YamlNode]) -> set[str]:
@@ -281,10 +315,9 @@ def _texts(schema: Any) -> list[str]:
 
 def _is_number(text: str) -> bool:
     try:
-        float(text)
+        return math.isfinite(float(text))
     except ValueError:
         return False
-    return True
 
 
 def _subject(path: list[Any]) -> str:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from pathlib import Path
 
 from netspec.diagnostics import Findings, Note, SourceText, Span
 from netspec.explain import suggestion, validate
 from netspec.ops import Op
-from netspec.parse import KEYWORDS, NAME, NAME_LIMIT, Parser
+from netspec.parse import NAME, NAME_LIMIT, Parser
 from netspec.reader import Mapping, Scalar, Sequence, YamlNode, read
-from netspec.syntax import Block, Library, Model
+from netspec.syntax import KEYWORDS, Block, Library, Model
 
 INCLUDE_LIMIT = 16  # files, one inside the other
 FILE_LIMIT = 16 * 2**20
@@ -44,7 +45,8 @@ class _Loader:
             source = SourceText.of(shown, data.decode("utf-8-sig"))
         except UnicodeDecodeError as error:
             where = _undecoded(shown, data)
-            self.findings.error("yaml", f"this is not UTF-8 text: {error.reason}", where)
+            message = f"this is not UTF-8 text: {error.reason}"
+            self.findings.error("yaml", message, where, "save the file as UTF-8")
             return None
         root = read(source, self.findings)
         if root is None:
@@ -60,8 +62,8 @@ class _Loader:
     ) -> Model | Library | None:
         parser = Parser(self.findings)
         blocks: dict[str, Block] = {}
-        self.include(root.get("include"), blocks, path, shown, chain, parser)
-        own = self.blocks(root.get("blocks"), blocks, parser)
+        named = self.include(root.get("include"), blocks, path, shown, chain, parser)
+        named |= self.blocks(root.get("blocks"), blocks, parser)
         body, name = root.get("body"), root.get("name")
         doc = _text(root.get("doc"))
         if body is None:
@@ -70,8 +72,10 @@ class _Loader:
             return None
         if not (NAME.fullmatch(name.text) and len(name.text) <= NAME_LIMIT):
             # The name becomes the names of files, classes and models.
-            message = "a model's name has at most 100 letters, digits, _ and -"
-            self.findings.error("bad-name", message, name.span)
+            message = f"a model's name has at most {NAME_LIMIT} letters, digits, _ and -"
+            similar = re.sub(r"\W+", "_", name.text[:NAME_LIMIT], flags=re.ASCII).strip("_")
+            hint = f"did you mean `{similar}`?" if similar else None
+            self.findings.error("bad-name", message, name.span, hint)
         return Model(
             name.text,
             doc,
@@ -82,7 +86,7 @@ class _Loader:
             parser.inputs(root.get("inputs")),
             parser.defaults(root.get("defaults")),
             blocks,
-            own,
+            named,
             parser.body(body),
             parser.outputs(root.get("outputs")),
             name.span,
@@ -90,26 +94,40 @@ class _Loader:
 
     def blocks(
         self, node: YamlNode | None, scope: dict[str, Block], parser: Parser
-    ) -> tuple[str, ...]:
-        """Add a file's own blocks to its scope."""
-        own = []
-        for key, value in node.entries if isinstance(node, Mapping) else ():
+    ) -> dict[str, Span]:
+        """Add a file's own blocks to its scope; where each is defined."""
+        own = {}
+        for key, value in self.readable(node, scope):
             if not parser.identifier(key, "a block"):
+                scope.setdefault(key.text, parser.broken_block(key))
                 continue
             if key.text in Op.registry or key.text in KEYWORDS:
                 message = f"`{key.text}` is already the name of an op"
                 if key.text not in Op.registry:
                     message = f"`{key.text}` is a word of the language"
                 self.findings.error("duplicate-name", message, key.span)
-                continue
-            if key.text in scope:
-                note = Note("the other is here", scope[key.text].span)
-                message = f"a block named `{key.text}` is already included"
-                self.findings.error("duplicate-name", message, key.span, None, (note,))
-                continue
-            scope[key.text] = parser.block(key, value, scope)
-            own.append(key.text)
-        return tuple(own)
+                scope[key.text] = parser.broken_block(key)
+            elif not self.taken(key, scope):
+                scope[key.text] = parser.block(key, value, scope)
+                own[key.text] = key.span
+        return own
+
+    def readable(
+        self, node: YamlNode | None, scope: dict[str, Block]
+    ) -> tuple[tuple[Scalar, YamlNode], ...]:
+        """The entries of what defines blocks; if some cannot be read, names of no blocks say so."""
+        if node is not None and (not isinstance(node, Mapping) or self.findings.is_poisoned(node)):
+            self.findings.poison(scope)
+        return node.entries if isinstance(node, Mapping) else ()
+
+    def taken(self, name: Scalar, scope: dict[str, Block]) -> bool:
+        """Whether there is a block of this name; reports it."""
+        if name.text not in scope:
+            return False
+        note = Note("the other is here", scope[name.text].span)
+        message = f"a block named `{name.text}` is already included"
+        self.findings.error("duplicate-name", message, name.span, None, (note,))
+        return True
 
     def include(
         self,
@@ -119,20 +137,21 @@ class _Loader:
         shown: str,
         chain: tuple[tuple[Path, Span], ...],
         parser: Parser,
-    ) -> None:
-        if not isinstance(node, Mapping) or self.findings.is_poisoned(node):
-            return
-        for key, names in node.entries:
+    ) -> dict[str, Span]:
+        """Add the blocks of libraries to a file's scope; where each is named."""
+        included = {}
+        for key, names in self.readable(node, scope):
             if self.findings.is_poisoned(names):
+                self.findings.poison(scope)
                 continue
             library = self.library(key, path, shown, chain)
             for name in names.items if isinstance(names, Sequence) else ():
                 if not isinstance(name, Scalar):
                     continue
-                if name.text in scope:
-                    message = f"a block named `{name.text}` is already included"
-                    self.findings.error("duplicate-name", message, name.span)
-                elif library is not None and name.text in library.blocks:
+                if self.taken(name, scope):
+                    continue
+                included[name.text] = name.span
+                if library is not None and name.text in library.blocks:
                     scope[name.text] = library.blocks[name.text]
                 else:
                     scope[name.text] = parser.broken_block(name)
@@ -140,6 +159,7 @@ class _Loader:
                         hint = suggestion(name.text, library.blocks, "it has")
                         message = f"{key.text} has no block `{name.text}`"
                         self.findings.error("unknown-block", message, name.span, hint)
+        return included
 
     def library(
         self, key: Scalar, path: Path, shown: str, chain: tuple[tuple[Path, Span], ...]
@@ -173,14 +193,29 @@ class _Loader:
         try:
             loaded = self.load(target, beside, chain)
         except OSError as error:
-            reason = error.strerror or str(error)
-            self.findings.error("bad-include", f"cannot read `{key.text}`: {reason}", key.span)
+            message = f"cannot read `{key.text}`: {error.strerror or error}"
+            near = _similar(target)
+            meant = near and os.path.join(os.path.dirname(key.text), near)
+            hint = f"did you mean `{meant}`?" if meant else None
+            self.findings.error("bad-include", message, key.span, hint)
             return None
         if isinstance(loaded, Model):
             message = f"`{key.text}` is a model; only libraries (files without `body`) are included"
             self.findings.error("bad-include", message, key.span)
             return None
         return loaded
+
+
+def _similar(path: Path) -> str | None:
+    """The file beside a path that was probably meant."""
+    import difflib  # only mistakes pay for it
+
+    try:
+        names = {Path(n).stem: n for n in os.listdir(path.parent) if n.endswith((".yaml", ".yml"))}
+    except OSError:
+        return None
+    found = difflib.get_close_matches(path.stem, names, n=1, cutoff=0.8)
+    return names[found[0]] if found else None
 
 
 def _undecoded(shown: str, data: bytes) -> Span:

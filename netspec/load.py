@@ -84,6 +84,7 @@ def check_blocks(found: Found, findings: Findings) -> tuple[str, ...] | None:
         return None
     with suppress(Enough):
         check_library(library, trial)
+        trial.settle()
     if trial.failed and import_ops():
         return check_blocks(found, findings)
     findings.extend(trial)
@@ -119,7 +120,9 @@ def _load(
     sets = {name: (_set(model, name, value), None) for name, value in params.items()}
     try:
         check(model, findings)
-        return resolve(model, sets, found.variant, shapes, findings)
+        graph = resolve(model, sets, found.variant, shapes, findings)
+        findings.settle()
+        return graph
     except Enough:
         return None
 

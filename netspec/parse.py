@@ -12,6 +12,8 @@ from netspec.ops import Op
 from netspec.reader import Mapping, Scalar, Sequence, YamlNode
 from netspec.syntax import (
     JOINS,
+    KEYWORDS,
+    MODIFIERS,
     PARAM_TYPES,
     Arg,
     Block,
@@ -38,8 +40,6 @@ from netspec.syntax import (
     Variant,
 )
 
-MODIFIERS = ("from", "when", "repeat")
-KEYWORDS = (*MODIFIERS, "body", "inline", "share")
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 NAME_LIMIT = 100
@@ -118,7 +118,13 @@ class Parser:
         outline = "".join(part if isinstance(part, str) else "0" for part in parts)
         names = outline.split(".") if dotted else [outline]
         if not all(NAME.fullmatch(name) for name in names):
-            self.findings.error("bad-name", f"`{node.text}` is not a name", node.span, NAME_HINT)
+            similar = re.sub(r"[/\\:\[\]]+", ".", node.text).strip(".")
+            hint = NAME_HINT
+            if node.text.startswith("="):
+                hint = f'a formula in a name stands in braces: "{{{node.text[1:]}}}"'
+            elif dotted and all(NAME.fullmatch(name) for name in similar.split(".")):
+                hint = f"did you mean `{similar}`?"
+            self.findings.error("bad-name", f"`{node.text}` is not a name", node.span, hint)
             return Broken(node.span)
         if len(node.text) > NAME_LIMIT:
             self.findings.error(
@@ -131,12 +137,9 @@ class Parser:
         if not isinstance(node, Scalar) or node.value is None:
             return Broken(node.span)
         if node.text.startswith("="):
-            self.findings.error(
-                "bad-name",
-                f"`{node.text}` is a formula, where a value's name belongs",
-                node.span,
-                "references are names; a name may have {formula} parts",
-            )
+            message = f"`{node.text}` is a formula, where a value's name belongs"
+            hint = f"write `{node.text[1:]}`; a name may have {{formula}} parts"
+            self.findings.error("bad-name", message, node.span, hint)
             return Broken(node.span)
         return self.template(node, dotted=True)
 
@@ -157,7 +160,7 @@ class Parser:
     def identifier(self, key: Scalar, what: str) -> bool:
         """Whether a key can be a name in formulas; reports it if not."""
         if not IDENTIFIER.fullmatch(key.text) or len(key.text) > NAME_LIMIT:
-            hint = "names in formulas are made of letters, digits and _"
+            hint = "it is made of letters, digits and _, and begins with no digit"
             self.findings.error("bad-name", f"`{key.text}` cannot name {what}", key.span, hint)
             return False
         if key.text in RESERVED:
@@ -199,7 +202,7 @@ class Parser:
         from_ = self.reference(modifiers["from"]) if "from" in modifiers else None
         when = self.condition(modifiers["when"]) if "when" in modifiers else None
         repeat = self.repeat(modifiers["repeat"]) if "repeat" in modifiers else None
-        call = self.call(*calls[0]) if len(calls) == 1 else self._not_one_call(node, calls)
+        call = self.call(*calls[0]) if len(calls) == 1 else self._not_one_call(calls, node, key)
         if isinstance(from_, Broken):
             call, from_ = from_, None
         if isinstance(repeat, Broken):
@@ -218,9 +221,10 @@ class Parser:
             self.findings.error("empty-node", "a node is missing here", node.span)
             return Broken(node.span)
         if not isinstance(node.value, str):
-            self.findings.error(
-                "wrong-type", f"a node is an op or a block, not `{node.text}`", node.span
-            )
+            message, hint = f"a node is an op or a block, not `{node.text}`", None
+            if key and key.plain in Op.registry:
+                hint = _named(key.plain, node.text)
+            self.findings.error("wrong-type", message, node.span, hint)
             return Broken(node.span)
         return self._kind_call(node, ())
 
@@ -230,19 +234,27 @@ class Parser:
             return kind if isinstance(kind, Broken) else KindCall(kind, args, key.span)
         return KindCall(key.text, args, key.span)
 
-    def _not_one_call(self, node: Mapping, calls: list[tuple[Scalar, YamlNode]]) -> Broken:
+    def _not_one_call(
+        self, calls: list[tuple[Scalar, YamlNode]], node: Mapping, name: Template | None
+    ) -> Broken:
         if not calls:
             message = "this node has modifiers but no op, block or body"
             self.findings.error("empty-node", message, node.span)
-        else:
-            names = " and ".join(f"`{key.text}`" for key, _ in calls[:4])
-            message = f"a node is one call, but this has {names}"
-            place, hint = calls[1][0].span, "write several children as a list, or under `body:`"
-            for key, _ in calls:
-                meant = None if key.text in Op.registry else close_match(key.text, MODIFIERS)
-                if meant and key.text not in KEYWORDS:
-                    place, hint = key.span, f"did you mean `{meant}`?"
-            self.findings.error("two-calls", message, place, hint)
+            return Broken(node.span)
+        texts = [key.text for key, _ in calls]
+        listed = " and ".join(f"`{text}`" for text in texts[:4])
+        place, hint = calls[1][0].span, "write several children as a list, or under `body:`"
+        for key, _ in calls:
+            meant = None if key.text in Op.registry else close_match(key.text, MODIFIERS)
+            if meant and key.text not in KEYWORDS:
+                place, hint = key.span, f"did you mean `{meant}`?"
+        own = Op.registry[name.plain].attributes if name and name.plain in Op.registry else ()
+        first = calls[0][1]
+        if name and name.plain and all(text in own for text in texts):
+            place, hint = name.span, _named(name.plain, "{...}")
+        elif isinstance(first, Scalar) and first.value is None and texts[1] not in Op.registry:
+            hint = f"indent further what belongs to `{texts[0]}`"
+        self.findings.error("two-calls", f"a node is one call, but this has {listed}", place, hint)
         return Broken(node.span)
 
     def call(self, key: Scalar, value: YamlNode) -> Call:
@@ -350,11 +362,20 @@ class Parser:
         if isinstance(node, Scalar) and node.plain and node.text in PARAM_TYPES:
             return ParamDecl(key.text, node.text, None, None, None, (), "", key.span)
         value = self.value(node)
+        if isinstance(value, Data) and isinstance(value.value, str):
+            self._warn_of_type(value.value, value.span)
         if isinstance(value, Formula):
             message = f"the default of `{key.text}` is data, not a formula"
             self.findings.error("wrong-type", message, value.span, "formulas belong under `let:`")
             value = Broken(value.span)
         return ParamDecl(key.text, _type_of(value), value, None, None, (), "", key.span)
+
+    def _warn_of_type(self, text: str, span: Span) -> None:
+        from netspec.dialects import TYPES  # only texts pay for it
+
+        if text in TYPES:
+            message = f"`{text}` is no type, and so it is the default's text"
+            self.findings.warning("doubtful-value", message, span, f"did you mean `{TYPES[text]}`?")
 
     def lets(self, node: YamlNode | None) -> tuple[Let, ...]:
         if not isinstance(node, Mapping):
@@ -435,6 +456,10 @@ class Parser:
             when = self.condition(options["when"]) if "when" in options else None
             found.append(OutputDecl(key.text, ref, when, "only" in options, key.span))
         return tuple(found)
+
+
+def _named(kind: str, arguments: str) -> str:
+    return f"`{kind}` is a child's name here: write `NAME: {{{kind}: {arguments}}}`"
 
 
 def _broken_body(node: YamlNode) -> Body:

@@ -36,6 +36,12 @@ _IN_WORDS = {
     "did not find expected ',' or '}'": ("a `,` or `}` is missing here", None),
     "did not find expected ',' or ']'": ("a `,` or `]` is missing here", None),
     "did not find expected key": ("YAML expects a key here", "check the indentation and brackets"),
+    "could not find expected ':'": ("no `:` with a space stands after this", None),
+    "found unexpected ':'": ("a `:` without a space after it", "write `: `"),
+    "did not find expected alphabetic": (
+        "an anchor or alias without a name",
+        "quote text that begins with `&` or `*`",
+    ),
     "did not find expected '-' indicator": ("YAML expects `- ` here", "check the indentation"),
 }
 
@@ -145,9 +151,10 @@ class _Composer:
             done = self._take(kind, event)
             if done is not None:
                 root = done
-        if root is None:
+        if root is None or (isinstance(root, Scalar) and not _written(root)):
             where = Span(self.source, 1, 1, 1, 1)
             self.findings.error("yaml", "the file is empty", where)
+            return None
         return root
 
     def _take(self, kind: str, event: Any) -> YamlNode | None:
@@ -215,7 +222,9 @@ class _Composer:
         broken = False
         for key, value in whole:
             if not isinstance(key, Scalar) or key.text == "":
-                hint = None if isinstance(key, Scalar) else "a formula is `=NAME`, without braces"
+                hint = "a formula is `=NAME`, without braces" if isinstance(key, Mapping) else None
+                if hint and _written(value):
+                    hint = "quote a name that begins with a brace"
                 self._error("yaml", "a key must be a name", key.span, hint)
                 broken = True
             elif key.plain and key.text == "<<":
@@ -361,13 +370,18 @@ class _Composer:
         notes: tuple[Note, ...] = ()
         begun = error.context_mark
         if begun is not None and begun.index != mark.index:
-            if not self.source.text[mark.index :].strip():  # the end: the beginning tells more
-                what = self.source.text[begun.index : begun.index + 1]
-                message = f"this `{what}` is never closed"
+            what = self.source.text[begun.index : begun.index + 1]
+            if "expected ':'" in (error.problem or ""):
+                mark = begun
+            elif not self.source.text[mark.index :].strip() and what in "[{'\"":
+                message = f"this `{what}` is never closed"  # the end tells less than the beginning
                 self.findings.error("yaml", message, self.at(self.source.text, begun.index))
                 return
-            notes = (Note("in what begins here", self._between(begun, begun)),)
+            else:
+                notes = (Note("in what begins here", self._between(begun, begun)),)
         message, hint = _in_words(error.problem or "", line[mark.column : mark.column + 1])
+        if begun is not None and mark is begun:
+            hint = _instead_of_colon(self.source.lines[mark.line][mark.column :])
         if line[: mark.column + 1].endswith("${"):
             hint = "a formula is `=NAME`, without `$` and braces"
         row, column = mark.line + 1, mark.column + 1
@@ -425,6 +439,17 @@ def _in_words(problem: str, at: str) -> tuple[str, str | None]:
         if problem.startswith(start):
             return words
     return problem or "not valid YAML", None
+
+
+def _instead_of_colon(text: str) -> str:
+    """What to do about a line that begins like a key, but has no `: `."""
+    if text[:1].isspace():
+        return f"this space (U+{ord(text[0]):04X}) is none to YAML: write plain ones"
+    if re.match(r"[\w-]+:\S", text):
+        return "write a space after the `:`"
+    if re.match(r"[\w-]+\s*=", text):
+        return "write `:` and not `=`"
+    return "a comment begins with `#`" if text.startswith("/") else "check the indentation"
 
 
 def _can_be_cut(node: YamlNode) -> TypeGuard[Scalar]:

@@ -1,7 +1,8 @@
 """The JSON Schema of spec files, made from the op registry.
 
 It validates specs here and completes them in editors. For messages, `x-expects` says in words what
-a value may be, `x-example` shows one, and `x-type` is the type of an attribute.
+a value may be, `x-example` shows one, `x-type` is the type of an attribute and
+`x-dialect` the table of `netspec.dialects` with other frameworks' words.
 """
 
 from __future__ import annotations
@@ -32,7 +33,12 @@ def make_schema() -> Schema:
         "branch": _branch(),
         "repeat": _repeat(),
         "params": _params(),
-        "let": _expects({"type": "object"}, "names with values", "Names for values, in order."),
+        "let": _expects(
+            {"type": "object"},
+            "names with values",
+            "Names for values, in order.",
+            "{half: =width // 2}",
+        ),
         "block": _block(),
         # Lists are refused by the checker, which knows whether the block exists.
         "arguments": {"description": "Arguments by name, or one scalar."},
@@ -94,29 +100,34 @@ def _object(properties: Schema, required: tuple[str, ...] = (), **more: Any) -> 
 
 def _file(ops: dict[str, type[Op]]) -> Schema:
     text = _expects({"type": "string"}, "text")
-    size = _value({"type": "integer", "minimum": 1}, "an int of at least 1")
-    size["x-example"] = "`[3, 224, 224]`, without the batch"
+    size = _value({"type": "integer", "minimum": 1}, "an int of at least 1, the batch left out")
     properties: Schema = {
-        "netspec": _expects({"const": 1}, "1, the version of the language"),
-        "name": _expects({"type": "string"}, "the model's name"),
+        "netspec": _expects({"const": 1}, "1, the version of the language", example="1"),
+        "name": _expects({"type": "string"}, "text, the model's name", example="net"),
         "source": {**text, "description": "Where the architecture was published."},
         "doc": {**text, "description": "What to look at."},
         "include": _expects(
             {
                 "type": "object",
                 "additionalProperties": _expects(
-                    {"type": "array", "items": _ref("name"), "minItems": 1}, "a list of block names"
+                    {"type": "array", "items": _ref("name"), "minItems": 1},
+                    "a list of block names",
+                    example="[fire]",
                 ),
             },
             "library files, each with a list of block names",
+            example="{fire.yaml: [fire]}",
         ),
         "params": _ref("params"),
         "variants": _expects(
             {
                 "type": "object",
-                "additionalProperties": _expects({"type": ["object", "null"]}, "parameter values"),
+                "additionalProperties": _expects(
+                    {"type": ["object", "null"]}, "parameter values", example="{width: 16}"
+                ),
             },
             "variants by name",
+            example="{small: {width: 16}}",
         ),
         "let": _ref("let"),
         "inputs": _expects(
@@ -131,20 +142,23 @@ def _file(ops: dict[str, type[Op]]) -> Schema:
                         "items": size,
                     },
                     "a shape, without the batch: channels and 0 to 3 spatial sizes",
-                    example="`[3, 224, 224]`",
+                    example="[3, 224, 224]",
                 ),
             },
             "inputs by name, each with its shape",
-            example="`{image: [3, 224, 224]}`",
+            example="{image: [3, 224, 224]}",
         ),
         "defaults": _object({kind: _ref(f"values-{kind}") for kind in ops}),
         "blocks": _expects(
-            {"type": "object", "additionalProperties": _ref("block")}, "blocks by name"
+            {"type": "object", "additionalProperties": _ref("block")},
+            "blocks by name",
+            example="{unit: {body: [relu]}}",
         ),
         "body": _ref("body"),
         "outputs": {
             "type": "object",
             "x-expects": "outputs by name",
+            "x-example": "{logits: fc}",
             "minProperties": 1,
             "additionalProperties": {
                 "if": {"type": "object"},
@@ -180,6 +194,7 @@ def _body() -> Schema:
         "else": _expects(
             {"type": "object", "additionalProperties": _ref("node"), "minProperties": 1},
             "a list of numbered children, or a mapping of named ones",
+            example="[{conv: {out: 8, kernel: 3}}, relu]",
         ),
     }
 
@@ -187,7 +202,9 @@ def _body() -> Schema:
 def _node(ops: dict[str, type[Op]]) -> Schema:
     joins = {
         kind: _expects(
-            {"type": "array", "items": _ref("branch"), "minItems": 1}, "a list of branches"
+            {"type": "array", "items": _ref("branch"), "minItems": 1},
+            "a list of branches",
+            example="[x, {y: relu}]",
         )
         | {"description": _doc(Op.registry[kind])}
         for kind in JOINS
@@ -210,7 +227,9 @@ def _node(ops: dict[str, type[Op]]) -> Schema:
         "else": {
             "if": {"type": "array"},
             "then": _ref("body"),
-            "else": {"anyOf": [names, {"type": ["string", "null", "integer"]}]},
+            "else": _expects(
+                {"anyOf": [names, {"type": ["string", "null", "integer"]}]}, "an op or a block"
+            ),
         },
     }
 
@@ -220,19 +239,21 @@ def _branch() -> Schema:
         "if": {"type": "object"},
         "then": _ref("body"),
         "else": _expects(
-            {"type": ["string", "integer"]}, "a value's name, or a mapping of named children"
+            {"type": ["string", "integer"]},
+            "a value's name, or a mapping of named children",
+            example="{y: relu}",
         ),
     }
 
 
 def _repeat() -> Schema:
-    count = _value({"type": "integer", "minimum": 0}, "a count")
+    count = _value({"type": "integer", "minimum": 0}, "a count, or a mapping with `each`")
     index = _expects({"type": "string"}, "a name")
     names = _expects(
         {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]},
         "a name, or a list of names",
     )
-    rows = _expects({"type": ["array", "string"]}, "a list, or a formula giving one")
+    rows = _value({"type": "array"}, "a list, or a formula giving one")
     return {
         "if": {"type": "object"},
         "then": {
@@ -248,7 +269,10 @@ def _params() -> Schema:
     number = _expects({"type": "number"}, "a number")
     declaration = _object(
         {
-            "type": _expects({"enum": list(PARAM_TYPES)}, "one of " + ", ".join(PARAM_TYPES)),
+            "type": {
+                **_expects({"enum": list(PARAM_TYPES)}, "one of " + ", ".join(PARAM_TYPES)),
+                "x-dialect": "TYPES",
+            },
             "default": {},
             "min": number,
             "max": number,
@@ -263,19 +287,18 @@ def _params() -> Schema:
             "additionalProperties": {"if": {"type": "object"}, "then": declaration},
         },
         "parameters by name",
+        example="{width: 64}",
     )
 
 
 def _block() -> Schema:
-    return _object(
-        {
-            "doc": _expects({"type": "string"}, "text"),
-            "params": _ref("params"),
-            "let": _ref("let"),
-            "body": _ref("body"),
-        },
-        ("body",),
-    )
+    properties = {
+        "doc": _expects({"type": "string"}, "text"),
+        "params": _ref("params"),
+        "let": _ref("let"),
+        "body": _ref("body"),
+    }
+    return _object(properties, ("body",), **{"x-example": "{body: [relu]}"})
 
 
 def _value(schema: Schema, words: str, doc: str = "") -> Schema:
@@ -293,7 +316,10 @@ def _doc(op: type[Op]) -> str:
 def _arguments(op: type[Op]) -> Schema:
     """A node's arguments: by name, or one scalar where exactly one attribute is required."""
     required = _required(op)
-    otherwise: Schema = _expects({"type": "null"}, "nothing, or arguments by name")
+    words = "arguments by name" if required else "nothing, or arguments by name"
+    otherwise: Schema = _expects({"type": "null"}, words)
+    if required:
+        otherwise["x-example"] = f"{{{', '.join(f'{name}: ...' for name in required)}}}"
     if len(required) == 1:
         attribute = op.attributes[required[0]]
         words = f"arguments by name, or one scalar, which is its `{attribute.name}`"

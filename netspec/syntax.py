@@ -8,6 +8,8 @@ from netspec.diagnostics import Span
 from netspec.formula import Expr
 from netspec.record import record
 
+MODIFIERS = ("from", "when", "repeat")
+KEYWORDS = (*MODIFIERS, "body", "inline", "share")
 JOINS = ("concat", "add", "mul", "sub")
 PARAM_TYPES = ("int", "float", "bool", "text", "list", "axes", "kind")
 
@@ -225,7 +227,7 @@ class Model:
     inputs: tuple[InputDecl, ...]
     defaults: tuple[Default, ...]
     blocks: dict[str, Block]  # own and included, by name
-    own_blocks: tuple[str, ...]
+    named_blocks: dict[str, Span]  # where this file defines them, or includes them by name
     body: Body
     outputs: tuple[OutputDecl, ...]
     span: Span

@@ -55,7 +55,7 @@ def param_value(param: ParamDecl, value: Any, scope: Mapping[str, Block]) -> Any
     Raises:
         ValueProblem: it does not.
     """
-    value = _typed(param, value, scope)
+    value = typed(param, value, scope)
     if param.choices and value not in param.choices:
         choices = ", ".join(f"`{c}`" for c in param.choices)
         raise ValueProblem(f"`{param.name}` must be one of {choices}, not {show(value)}")
@@ -68,7 +68,12 @@ def param_value(param: ParamDecl, value: Any, scope: Mapping[str, Block]) -> Any
     return value
 
 
-def _typed(param: ParamDecl, value: Any, scope: Mapping[str, Block]) -> Any:
+def typed(param: ParamDecl, value: Any, scope: Mapping[str, Block]) -> Any:
+    """The value, if it is of the parameter's type, whatever its bounds.
+
+    Raises:
+        ValueProblem: it is not.
+    """
     match param.type:
         case "float" if _is_number(value) and abs(value) <= MAX_FLOAT:  # nor NaN
             return float(value)

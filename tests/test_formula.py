@@ -190,7 +190,7 @@ def test_refusals_say_where(text: str, message: str, place: str | None) -> None:
 
 
 def test_several_inputs_have_no_single_one() -> None:
-    with pytest.raises(FormulaError, match="several inputs"):
+    with pytest.raises(FormulaError, match="no single `input`"):
         run("input.channels", None)
 
 

@@ -14,7 +14,7 @@ from netspec.resolve.nodes import add_node, share_weights
 from netspec.resolve.references import lookup
 from netspec.resolve.repeats import turns
 from netspec.resolve.values import affordable, argument, condition, expand
-from netspec.syntax import Block, Body, Call, Group, Join, KindCall, Node, Share, Template
+from netspec.syntax import Block, Body, Broken, Call, Group, Join, KindCall, Node, Share, Template
 
 
 def resolve_body(body: Body, place: Place) -> trace.BodyRun:
@@ -68,6 +68,8 @@ def _copies(node: Node, named: bool, place: Place) -> list[trace.CopyRun] | None
 def _copy(node: Node, named: bool, index: int, place: Place) -> trace.CopyRun:
     """Resolve one copy and bind its name."""
     frame, scope = place.frame, place.scope
+    if isinstance(node.call, Broken):
+        raise Failed
     frame.count(1, node.span)
     if not affordable(len(frame.env) // 16, node.span, frame):
         raise Failed

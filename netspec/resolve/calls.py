@@ -7,11 +7,11 @@ from typing import Any
 
 from netspec.diagnostics import Span
 from netspec.evaluate import UNKNOWN, Unknown
-from netspec.explain import attribute_hint, op_hint, show, text_hint
+from netspec.explain import attribute_hint, missing_words, op_hint, show, text_hint
 from netspec.ops import Op
 from netspec.resolve.frames import Failed, Frame
 from netspec.resolve.values import argument, plain_value
-from netspec.syntax import Arg, Block, KindCall, ListValue, Model, ParamDecl
+from netspec.syntax import KEYWORDS, Arg, Block, KindCall, ListValue, Model, ParamDecl
 from netspec.values import KindName, ValueProblem, attribute_value, param_value
 
 
@@ -24,7 +24,9 @@ def called(call: KindCall, frame: Frame) -> Block | type[Op]:
         return block
     op = Op.registry.get(kind)
     if op is None:
-        hint = op_hint(kind, [*frame.blocks, *Op.registry])
+        if frame.state.findings.is_poisoned(frame.blocks):
+            raise Failed  # blocks of this file could not be read
+        hint = op_hint(kind, [*frame.blocks, *Op.registry, *KEYWORDS])
         frame.error("unknown-op", f"unknown op or block `{kind}`", call.span, hint)
         raise Failed
     if op.join:
@@ -76,6 +78,14 @@ def param_values(
 ) -> dict[str, Any]:
     """Values of the parameters of a block or the model: as given, or their defaults, checked."""
     env: dict[str, Any] = {}
+    missing = [p for p in owner.params if p.name not in given and p.default is None]
+    if isinstance(owner, Model):
+        for param in missing:
+            message, hint = f"`{owner.name}` needs `{param.name}`", _how_to_set(param, owner)
+            frame.error("missing-argument", message, param.span, hint)
+    elif missing:
+        message, hint = missing_words(owner.name, [p.name for p in missing])
+        frame.error("missing-argument", message, span, hint)
     for param in owner.params:
         where: Span | None = span
         if param.name in given:
@@ -84,11 +94,8 @@ def param_values(
             value = plain_value(param.default, frame)
             where = param.default.span
         else:
-            hint = f"add `{param.name}: ...`"
-            if isinstance(owner, Model):
-                span, hint = param.span, _how_to_set(param, owner)
-            message = f"`{owner.name}` needs `{param.name}`"
-            frame.error("missing-argument", message, span, hint)
+            value = UNKNOWN
+        if frame.state.findings.is_poisoned(param):
             value = UNKNOWN
         if not isinstance(value, Unknown):
             try:
@@ -130,8 +137,8 @@ def op_args(op: type[Op], call: KindCall, frame: Frame) -> tuple[dict[str, Any],
         bad = True
     missing = [n for n in required if n not in values]
     if missing and not bad:
-        message = f"`{op.kind}` needs {' and '.join(f'`{n}`' for n in missing)}"
-        frame.error("missing-argument", message, call.span, f"add `{missing[0]}: ...`")
+        message, add = missing_words(op.kind, missing)
+        frame.error("missing-argument", message, call.span, add)
         bad = True
     for name, value in values.items():
         if isinstance(value, Unknown):

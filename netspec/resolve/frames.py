@@ -84,7 +84,8 @@ class Frame:
         self, code: str, message: str, span: Span | None, hint: str | None = None, *notes: Note
     ) -> None:
         """Report a mistake, and through which blocks it was reached."""
-        self.state.findings.error(code, message, span, hint, (*notes, *self.trail))
+        notes = tuple(dict.fromkeys((*notes, *self.trail)))  # a kind can be a block in itself
+        self.state.findings.error(code, message, span, hint, notes)
 
     def count(self, copies: int, span: Span) -> None:
         """Count copies of nodes; Failed once there are too many, which is reported once."""

@@ -99,8 +99,9 @@ def _inputs(frame: Frame, shapes: Mapping[str, tuple[int, ...]]) -> list[Value]:
             size = plain_value(item, frame)
             good = isinstance(size, int) and not isinstance(size, bool)
             if not isinstance(size, Unknown) and not (good and 1 <= size <= DIMENSION_LIMIT):
-                message = f"a size must be an int of at least 1, not {show(size)}"
-                frame.error("wrong-type", message, item.span)
+                message = f"a size must be an int from 1 to {DIMENSION_LIMIT}, not {show(size)}"
+                hint = "use // or round()" if isinstance(size, float) else None
+                frame.error("wrong-type", message, item.span, hint)
                 size = UNKNOWN
             shape.append(size)
         if declared.name in shapes:
@@ -153,14 +154,13 @@ def _refuse_unused(graph: Graph, model: Model, findings: Findings) -> None:
     needed = {id(node) for node in graph.needed_for(graph.outputs)}
     dead = [node for node in graph.nodes if id(node) not in needed]
     read_by_dead = {id(value) for node in dead for value in node.inputs}
+    hint = "a later node reads something else: check its `from:` and `when:`"
+    if model.outputs:
+        hint += ", or name it under `outputs:`"
     for node in dead:
         if id(node.output) not in read_by_dead:
-            findings.error(
-                "unused-value",
-                f"the result of `{node.op.kind}` at `{node.path}` reaches no output",
-                node.span,
-                "a later node reads something else: check its `from:` and `when:`",
-            )
+            message = f"the result of `{node.op.kind}` at `{node.path}` reaches no output"
+            findings.error("unused-value", message, node.span, hint)
     read = {id(v) for node in graph.nodes for v in node.inputs}
     read |= {id(output.value) for output in graph.outputs}
     for value, declared in zip(graph.inputs, model.inputs, strict=True):

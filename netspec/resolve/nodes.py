@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from netspec.diagnostics import Note, Span
+from netspec.explain import LISTED
 from netspec.graph import Node, Value, Weight
 from netspec.initialisers import INITIALISERS, InitialiserError, fans
 from netspec.ops import Op, OpError, Param
@@ -60,7 +61,14 @@ def _report(
         for value in inputs
         if value in frame.state.inputs and value.type.shape[0] == 1 and value.type.rank in (1, 3)
     ]
+    if op.join:
+        written = {node.output.name: node.span for node in frame.state.nodes}
+        notes += [Note(f"{_label(v)} is {v.type}", written.get(v.name)) for v in inputs[:LISTED]]
     frame.error(code, message, span, problem.hint, *notes)
+
+
+def _label(value: Value) -> str:
+    return "this branch" if "@" in value.name else f"`{value.name}`"  # a join without a name
 
 
 def _weight(path: str, param: Param) -> Weight:

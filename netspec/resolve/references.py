@@ -10,6 +10,7 @@ from netspec.ops import Op
 from netspec.resolve.frames import Binding, Failed, Frame, Place, Scope
 from netspec.resolve.values import expand
 from netspec.syntax import Template
+from netspec.trace import BlockRun
 
 
 def lookup(ref: Template, place: Place) -> Binding:
@@ -65,6 +66,8 @@ def _report_missing_part(
         message = f"`{path}` is left out here by its `when`, so it has no `{name}`"
     elif binding.group is None:
         message = f"`{path}` is not a group, so it has no `{name}`"
+        if binding.copy is not None and isinstance(binding.copy.call, BlockRun):
+            hint = "nothing reaches into a block: what is read of it is its last value"
     else:
         message = f"group `{path}` has no `{name}` before this"
     frame.error("unknown-reference", message, ref.span, hint)
@@ -79,8 +82,20 @@ def _report_unknown(name: str, ref: Template, place: Place) -> None:
     elif name in Op.registry:
         hint = f"`{name}` is an op; as a branch write {{name: {name}}}"
     else:
-        hint = suggestion(name, [*known, "input"], "values before it are")
+        listed = (
+            "a block sees its own values only:" if place.frame.trail else "values before it are"
+        )
+        hint = suggestion(name, [*known, "input"], listed)
+        if groups := [key for key, inside in _groups(place.scope) if name in inside.names]:
+            hint = f"did you mean `{groups[0]}.{name}`?"
     place.frame.error("unknown-reference", message, ref.span, hint)
+
+
+def _groups(scope: Scope) -> Iterator[tuple[str, Scope]]:
+    for at in _outwards(scope):
+        for key, binding in at.names.items():
+            if binding.group is not None:
+                yield key, binding.group
 
 
 def _comes_later(name: str, scope: Scope) -> bool:
