@@ -161,6 +161,13 @@ class Findings:
             self._add(warning)
         self._late.clear()
 
+    def adopt(self, others: Findings) -> None:
+        """Go on from where `others` is: its findings, its late warnings and what it poisoned."""
+        self._poisoned |= others._poisoned
+        self._late += others._late
+        for found in others.diagnostics:
+            self._add(found)
+
     def extend(self, others: Findings) -> None:
         """Take over what `others` has, as far as there is room."""
         with suppress(Enough):

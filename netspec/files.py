@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from netspec.diagnostics import Findings, Note, SourceText, Span
+from netspec.diagnostics import Enough, Findings, Note, SourceText, Span
 from netspec.explain import suggestion, validate
 from netspec.ops import Op
 from netspec.parse import NAME, NAME_LIMIT, Parser
 from netspec.reader import Mapping, Scalar, Sequence, YamlNode, read
+from netspec.record import record
 from netspec.syntax import KEYWORDS, Block, Library, Model
 
 INCLUDE_LIMIT = 16  # files, one inside the other
@@ -21,26 +25,89 @@ FILE_LIMIT = 16 * 2**20
 def load_file(path: Path, findings: Findings, shown: str | None = None) -> Model | Library | None:
     """Read a spec or a library; None, with reasons in `findings`, if nothing can be made of it.
 
+    The last file is read and validated once for all its variants, while no text of it changes.
+
     Raises:
         OSError: the file cannot be read.
     """
-    return _Loader(findings).load(path, shown or str(path), ())
+    global _last
+    key = (os.path.abspath(path), shown, *Op.registry.values())
+    last = _last
+    if last is None or last.key != key or not last.is_current():
+        _last = last = None
+        loader = _Loader()
+        try:
+            with uncollected():
+                result = loader.load(path, shown or str(path), ())
+        except Enough:
+            findings.adopt(loader.findings)
+            raise
+        _last = last = _Loaded(key, loader.texts, loader.findings, result)
+    findings.adopt(last.findings)
+    return last.result
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """No garbage collection meanwhile: all that loading makes lives on, and is much."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
+
+
+@record
+class _Loaded:
+    """A file that was read, with the texts that it was made of (None: a library without any)."""
+
+    key: tuple[object, ...]
+    texts: dict[Path, bytes | None]
+    findings: Findings
+    result: Model | Library | None
+
+    def is_current(self) -> bool:
+        return all(_text_of(path) == text for path, text in self.texts.items())
+
+
+_last: _Loaded | None = None
+
+
+def _bytes_of(path: Path, shown: str) -> bytes:
+    """A file's bytes, one more than `FILE_LIMIT` at most.
+
+    Raises:
+        OSError: it is no file, or cannot be read.
+    """
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise OSError(f"{shown} is not a file")
+    with open(path, "rb") as file:
+        return file.read(FILE_LIMIT + 1)
+
+
+def _text_of(path: Path) -> bytes | None:
+    try:
+        return _bytes_of(path, "")
+    except OSError:
+        return None
 
 
 class _Loader:
-    def __init__(self, findings: Findings) -> None:
-        self.findings = findings
+    def __init__(self) -> None:
+        self.findings = Findings()
+        self.texts: dict[Path, bytes | None] = {}
         self.libraries: dict[Path, Library | None] = {}
 
     def load(
         self, path: Path, shown: str, chain: tuple[tuple[Path, Span], ...]
     ) -> Model | Library | None:
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            raise OSError(f"{shown} is not a file")
-        if os.path.getsize(path) > FILE_LIMIT:
+        self.texts[path] = None
+        self.texts[path] = data = _bytes_of(path, shown)
+        if len(data) > FILE_LIMIT:
             self.findings.error("too-large", f"{shown} is larger than {FILE_LIMIT >> 20} MiB", None)
             return None
-        data = path.read_bytes()
         try:
             source = SourceText.of(shown, data.decode("utf-8-sig"))
         except UnicodeDecodeError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -14,6 +13,7 @@ from netspec.check import check, check_library
 from netspec.diagnostics import Enough, Findings
 from netspec.explain import suggestion
 from netspec.extensions import import_ops
+from netspec.files import uncollected
 from netspec.graph import Graph
 from netspec.ops.base import DIMENSION_LIMIT
 from netspec.resolve import resolve
@@ -62,7 +62,8 @@ def load_found(
     """
     trial = Findings()
     try:
-        graph = _without_collection(found, trial, inputs, params)
+        with uncollected():
+            graph = _load(found, trial, inputs, params)
     except UsageError:
         if not import_ops():
             raise
@@ -91,22 +92,6 @@ def check_blocks(found: Found, findings: Findings) -> tuple[str, ...] | None:
     return tuple(library.blocks)
 
 
-def _without_collection(
-    found: Found,
-    findings: Findings,
-    inputs: Mapping[str, Sequence[int]],
-    params: Mapping[str, Any],
-) -> Graph | None:
-    # All that is made here lives on: looking for garbage in it would take longer than making it.
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        return _load(found, findings, inputs, params)
-    finally:
-        if collecting:
-            gc.enable()
-
-
 def _load(
     found: Found,
     findings: Findings,
@@ -119,12 +104,28 @@ def _load(
     shapes = _shapes(model, inputs)
     sets = {name: (_set(model, name, value), None) for name, value in params.items()}
     try:
-        check(model, findings)
+        _check_once(model, findings)
         graph = resolve(model, sets, found.variant, shapes, findings)
         findings.settle()
         return graph
     except Enough:
         return None
+
+
+_checked: tuple[Model, Findings] | None = None
+
+
+def _check_once(model: Model, findings: Findings) -> None:
+    """What is wrong with a model whatever its parameters are; found once for all its variants."""
+    global _checked
+    last = _checked
+    if last is None or last[0] is not model:
+        own = Findings()
+        own.adopt(findings)
+        with suppress(Enough):
+            check(model, own)
+        _checked = last = model, own
+    findings.adopt(last[1])
 
 
 def _set(model: Model, name: str, value: Any) -> Any:

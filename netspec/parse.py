@@ -43,6 +43,7 @@ from netspec.syntax import (
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 NAME_LIMIT = 100
+VARIANT_LIMIT = 1_000
 NAME_HINT = "names are made of letters, digits, _ and -"
 
 
@@ -411,7 +412,10 @@ class Parser:
         if not isinstance(node, Mapping):
             return ()
         found = []
-        for key, value in node.entries:
+        if len(node.entries) > VARIANT_LIMIT:
+            message = f"more than {VARIANT_LIMIT:,} variants"
+            self.findings.error("too-large", message, node.entries[VARIANT_LIMIT][0].span)
+        for key, value in node.entries[:VARIANT_LIMIT]:
             good = isinstance(self.template(key), Template)
             if good and not self.findings.is_poisoned(value):
                 found.append(Variant(key.text, self.args(value), key.span))

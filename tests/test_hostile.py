@@ -18,9 +18,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import netspec
-from netspec import SpecError, UsageError
+from netspec import SpecError, UsageError, files
 from netspec.diagnostics import Findings
+from netspec.explain import validate
 from netspec.load import load_found
+from netspec.reader import YamlNode
 from netspec.zoo import Found, zoo_folder
 
 HEAD = "netspec: 1\nname: net\ninputs: {image: [3, 8, 8]}\n"
@@ -66,6 +68,20 @@ BOMBS: dict[str, tuple[str | bytes, str]] = {
     "empty repeats": (
         HEAD + "body: [{repeat: {times: 9999, index: a}, body: [relu, {repeat: 9999, when: false,"
         " relu: }]}]",
+        "too-large",
+    ),
+    "many variants": (
+        HEAD
+        + "params: {n: 1}\nvariants: {"
+        + ", ".join(f"v{i}: {{n: {i}}}" for i in range(5000))
+        + "}\nbody: [{repeat: =n, relu: }]",
+        "too-large",
+    ),
+    "many nodes in many variants": (
+        HEAD
+        + "params: {n: 1}\nvariants: {"
+        + ", ".join(f"v{i}: {{n: {i}}}" for i in range(999))
+        + "}\nbody: [{repeat: 3000, when: =n > 0, relu: }]",
         "too-large",
     ),
     "doubling": (doubling(40), "too-large"),
@@ -260,6 +276,42 @@ def test_include_stays_below_its_folder(path: str, tmp_path: Path) -> None:
     found = load_text(folder, HEAD + f"include: {{{key}: [b]}}\nbody: [b]\n")
     assert isinstance(found, SpecError)
     assert {d.code for d in found.diagnostics} <= {"bad-include", "yaml", "unknown-op"}
+
+
+def test_a_file_is_validated_once_for_its_variants(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[YamlNode] = []
+
+    def counted(root: YamlNode, findings: Findings) -> None:
+        calls.append(root)
+        validate(root, findings)
+
+    monkeypatch.setattr(files, "validate", counted)
+    (tmp_path / "lib.yaml").write_text("netspec: 1\nblocks: {unit: {body: [relu]}}\n")
+    text = HEAD + "include: {lib.yaml: [unit]}\nparams: {n: 1}\nvariants: {v: {n: 2}, w: {n: 3}}\n"
+    path = tmp_path / "net.yaml"
+    path.write_text(text + "body: [{repeat: =n, unit: }]\n")
+    assert [len(netspec.load(f"{path}::{v}").nodes) for v in "vw"] == [2, 3]
+    assert len(calls) == 2  # the file and its library
+
+
+def test_what_changes_is_read_anew(tmp_path: Path) -> None:
+    """Even if neither size nor time of the file tell."""
+    library = tmp_path / "lib.yaml"
+    library.write_text("netspec: 1\nblocks: {unit: {body: [relu]}}\n")
+    text = HEAD + "include: {lib.yaml: [unit]}\nbody: [unit]\n"
+    assert isinstance(load_text(tmp_path, text), netspec.Graph)
+    for new, kind in (("tanh", "tanh"), ("rulu", "")):
+        library.write_text(f"netspec: 1\nblocks: {{unit: {{body: [{new}]}}}}\n")
+        os.utime(library, (0, 0))
+        graph = load_text(tmp_path, text)
+        assert isinstance(graph, netspec.Graph) == bool(kind)
+        assert not isinstance(graph, netspec.Graph) or graph.nodes[0].op.kind == kind
+    library.unlink()
+    found = load_text(tmp_path, text)
+    assert isinstance(found, SpecError)
+    assert [d.code for d in found.diagnostics] == ["bad-include"]
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,15 @@ from typing import Any
 
 from netspec import trace
 from netspec.diagnostics import Findings, Note, Span
-from netspec.evaluate import Steps, Unknown
+from netspec.evaluate import STEP_LIMIT, Steps, Unknown
 from netspec.graph import Node, Value
 from netspec.record import record
 from netspec.syntax import Arg, Block, Body, Model
 from netspec.types import TensorType
 
 NODE_LIMIT = 200_000
+ALL_NODES_LIMIT = 2_000_000  # of a file's variants together
+ALL_STEPS_LIMIT = 50_000_000
 NEST_LIMIT = 48
 SIZE_LIMIT = 2**40  # elements of one tensor
 
@@ -29,7 +31,9 @@ class Resolution:
     def __init__(self, model: Model, findings: Findings) -> None:
         self.model = model
         self.findings = findings
-        self.steps = Steps()
+        share = 1 + len(model.variants)  # `netspec check` resolves them all
+        self.limit = min(NODE_LIMIT, ALL_NODES_LIMIT // share)
+        self.steps = Steps(min(STEP_LIMIT, ALL_STEPS_LIMIT // share))
         self.inputs: tuple[Value, ...] = ()
         self.nodes: list[Node] = []
         self.keys: dict[str, Span] = {}  # of parameters, and which node has each
@@ -91,9 +95,11 @@ class Frame:
         """Count copies of nodes; Failed once there are too many, which is reported once."""
         state = self.state
         state.copies += copies
-        if state.copies > NODE_LIMIT:
+        if state.copies > state.limit:
             if not state.full:
-                message = f"the model has more than {NODE_LIMIT:,} nodes"
+                message = f"the model has more than {state.limit:,} nodes"
+                if state.limit < NODE_LIMIT:
+                    message += f" in each of {len(state.model.variants):,} variants"
                 self.error("too-large", message, span)
             state.full = True
             raise Failed

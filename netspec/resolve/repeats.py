@@ -7,7 +7,7 @@ from typing import Any
 from netspec.diagnostics import Span
 from netspec.evaluate import Unknown
 from netspec.explain import show
-from netspec.resolve.frames import NODE_LIMIT, Failed, Frame
+from netspec.resolve.frames import Failed, Frame
 from netspec.resolve.values import plain_value
 from netspec.syntax import ListValue, Repeat
 
@@ -81,5 +81,5 @@ def _refuse_shadow(name: str, repeat: Repeat, frame: Frame) -> None:
 
 def _refuse_too_many(copies: int, repeat: Repeat, frame: Frame) -> None:
     """Refuse a number of copies before the first is made."""
-    if copies > NODE_LIMIT:
+    if copies > frame.state.limit:
         frame.count(copies, repeat.span)
