@@ -8,6 +8,7 @@ else would come out differently.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from inspect import signature
 from typing import Any
 
 import keras
@@ -42,7 +43,8 @@ def train(
     rates: dict[str, float] = {}
     for file, result in zip(weights, results, strict=True):
         module = module_of(source, rounded=True)
-        model = module.build_model(aux=True)
+        heads = {"aux": True} if "aux" in signature(module.build_model).parameters else {}
+        model = module.build_model(**heads)
         module.load_weights(model, file)
         round_attributes(model.layers)
         rates = _without_chance(model)
@@ -69,18 +71,19 @@ class _Tensors:
     """A model's variables under the spec's keys, in torch's layout, as the source turns them."""
 
     def __init__(self, module: Any, model: keras.Model, keys: Sequence[str]) -> None:
+        self._to_torch = module.to_torch
         dotted = {key.replace("-", "."): key for key in keys}
         self.variables: dict[str, Any] = {}
         self._layouts: dict[str, Any] = {}
-        for name, (variable, *layout) in module.stored_weights(model).items():
+        for name, entry in module.stored_weights(model).items():
+            variable, *layout = entry if isinstance(entry, tuple) else [entry]
             key = dotted[name.replace("-", ".")]
             self.variables[key] = variable
             self._layouts[key] = layout
 
     def back(self, key: str, value: Any) -> Any:
         """A variable's value, or its gradient, as torch holds it."""
-        view, axes, shape = self._layouts[key]
-        return np.array(value).reshape(view).transpose(axes).reshape(shape)
+        return np.ascontiguousarray(self._to_torch(np.array(value), *self._layouts[key]))
 
     def state(self) -> dict[str, Any]:
         return {key: self.back(key, variable) for key, variable in self.variables.items()}

@@ -25,7 +25,7 @@ import pytest
 import netspec.ops  # noqa: F401  (defines the ops)
 from netspec.backends.keras.layer import Join, Layer, layer_name, lowering
 from netspec.backends.keras.snippet_text import SNIPPETS, snippet_text
-from netspec.backends.keras.weights import NORMS, OTHERS, WEIGHTS
+from netspec.backends.keras.weights import NORMS, OTHERS, STATISTICS, WEIGHTS
 from netspec.backends.lowering import NotLowered
 from netspec.ops.base import REQUIRED, Case, Op, case, f32
 from netspec.types import TensorType
@@ -46,13 +46,14 @@ class FakeSite:
     rank: int
     channels: str
     input: TensorType | None
+    operands: list[tuple[TensorType, ...]]
 
     @staticmethod
     def of(op: Op, given: dict[str, Any], types: tuple[TensorType, ...], names: bool) -> FakeSite:
         rank = types[0].rank if types else 0
         known = types[0] if types and not names else None
         channels = str(known.channels) if known else "x.shape[-1]"
-        return FakeSite(op, given, names, op.kind, rank, channels, known)
+        return FakeSite(op, given, names, op.kind, rank, channels, known, [types])
 
     def _named(self, attribute: str) -> bool:
         return (
@@ -65,7 +66,7 @@ class FakeSite:
         return repr(_shrunk(getattr(self.op, attribute)))
 
     def one_number(self, attribute: str) -> bool:
-        return isinstance(_shrunk(getattr(self.op, attribute)), int)
+        return isinstance(_shrunk(getattr(self.op, attribute)), int | float)
 
     def values(self, attribute: str) -> list[Any]:
         return [] if self.names else [getattr(self.op, attribute)]
@@ -285,8 +286,10 @@ def examine_all(folder: Path) -> dict[str, Any]:
 
     keras.config.set_floatx("float64")
     scope: dict[str, Any] = {}
-    imports, text = snippet_text(["load_weights", "save_weights", "stored_weights__any"])
-    scope |= {"WEIGHTS": WEIGHTS | NORMS | OTHERS, "DASHED": ()}
+    general = "load_weights__any save_weights__any stored_weights__any to_torch__any"
+    imports, text = snippet_text(general.split())
+    names = WEIGHTS | NORMS | STATISTICS | OTHERS
+    scope |= {"WEIGHTS": names, "DASHED": (), "TRAINING_ONLY": ()}
     exec("\n".join([*sorted(imports), text]), scope)
     found: dict[str, Any] = {
         "misfits": misfits(folder, scope["load_weights"]),

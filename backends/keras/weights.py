@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
 from netspec.backends.keras.layer import layer_name
+from netspec.backends.keras.snippet_text import snippet_text
 from netspec.backends.source.python import literal
 from netspec.backends.source.text import block
 from netspec.graph import Graph
 
 # The variables of Keras's layers and torch's words for them.
 WEIGHTS = {"kernel": "weight", "bias": "bias"}
-NORMS = {
-    "gamma": "weight",
-    "beta": "bias",
-    "moving_mean": "running_mean",
-    "moving_variance": "running_var",
-}
+NORMS = {"gamma": "weight", "beta": "bias"}
+STATISTICS = {"moving_mean": "running_mean", "moving_variance": "running_var"}
 OTHERS = {"alpha": "weight", "embeddings": ""}
 PLAIN = frozenset({"conv", "linear"})
 NORMALISATIONS = frozenset({"batch_norm", "layer_norm"})
@@ -34,28 +32,46 @@ class WeightsCode:
 def weights_code(graph: Graph, helpers: Collection[str], text: str) -> WeightsCode:
     """The least that the layers need which `text` and the snippets in `helpers` make."""
     kinds = {node.op.kind for node in graph.nodes if node.weights}
-    paths = [node.path for node in graph.nodes]
-    renamed = any(layer_name(path) != path.replace(".", "-") for path in paths)
     dashed = [weight.key for weight in graph.weights if "-" in weight.key]
-    shared = any(node.shared for node in graph.nodes)
-    wanted = {"load_weights", "save_weights"}
+    heads, counted = _training_only(graph), "batch_norm" in kinds
     rare = "DepthwiseConv1D" in text or "conv" in helpers  # which may make `--stride-1`
-    if not kinds <= PLAIN | NORMALISATIONS or renamed or dashed or shared or rare:
-        wanted.add("stored_weights__any")
-        names = WEIGHTS | NORMS | OTHERS
+    depthwise = "DepthwiseConv2D" in text or "group_conv" in helpers
+    general = not kinds <= PLAIN | NORMALISATIONS or rare or (depthwise and heads)
+    names = dict(WEIGHTS)
+    if general or dashed or _renamed(graph):
+        load = "__any_training_only" if heads else "__any"
+        save = layout = "__any"
+        names |= NORMS | STATISTICS | OTHERS
     else:
-        if "DepthwiseConv2D" in text or "group_conv" in helpers:
-            wanted.add("stored_weights__depthwise")
-        names = WEIGHTS | NORMS if kinds & NORMALISATIONS else WEIGHTS
-    pairs = ", ".join(f'"{name}": "{word}"' for name, word in names.items())
-    constants = [_constant("WEIGHTS", f"{{{pairs}}}")]
-    if "stored_weights__any" in wanted:
-        constants.append(_constant("DASHED: tuple[str, ...]", literal(dashed)))
-    if heads := _training_only(graph):
-        wanted.remove("load_weights")
-        wanted.add("load_weights__training_only")
-        constants.append(_constant("TRAINING_ONLY", literal(heads)))
-    return WeightsCode(frozenset(wanted), constants)
+        load = save = "__statistics" if counted else ""
+        layout = "__depthwise" if depthwise else ""
+        if depthwise:
+            load, save = "__depthwise", "__any"
+        elif heads:
+            load = "__training_only"
+        names |= NORMS if kinds & NORMALISATIONS else {}
+        names |= STATISTICS if counted else {}
+    parts = [f"load_weights{load}", f"save_weights{save}"]
+    parts += [f"to_torch{layout}", f"stored_weights{layout}"]
+    constants = {
+        "WEIGHTS": "{" + ", ".join(f'"{name}": "{word}"' for name, word in names.items()) + "}",
+        "DASHED: tuple[str, ...]": literal(dashed),
+        "TRAINING_ONLY: tuple[str, ...]": literal(heads),
+    }
+    _, snippets = snippet_text(parts)
+    lines = [
+        _constant(name, code)
+        for name, code in constants.items()
+        if re.search(rf"\b{name.partition(':')[0]}\b", snippets)
+    ]
+    return WeightsCode(frozenset(parts), lines)
+
+
+def _renamed(graph: Graph) -> bool:
+    """Whether some layer is not called as its node's path says, or is in a model of its own."""
+    paths = [node.path for node in graph.nodes]
+    shared = any(node.shared for node in graph.nodes)
+    return shared or any(layer_name(path) != path.replace(".", "-") for path in paths)
 
 
 def _training_only(graph: Graph) -> list[str]:
