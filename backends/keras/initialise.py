@@ -12,12 +12,13 @@ from dataclasses import dataclass
 
 from netspec.backends.keras.layer import call
 from netspec.backends.lowering import NotLowered, Site
+from netspec.backends.source.python import literal
 from netspec.initialisers import INITIALISERS, canonical
 
 DISTRIBUTIONS = {
-    "'normal'": "untruncated_normal",
-    "'truncated_normal'": "truncated_normal",
-    "'uniform'": "uniform",
+    "normal": "untruncated_normal",
+    "truncated_normal": "truncated_normal",
+    "uniform": "uniform",
 }
 NEVER_REACHED = 6.0  # deviations beyond which a normal distribution has less than 2e-9
 
@@ -75,7 +76,7 @@ def initializer(site: Site, attribute: str) -> Initializer:
         case "zeros" | "ones":
             return Initializer(f'"{kind}"')
         case "constant":
-            return Initializer(call("initializers.Constant", arguments["value"]))
+            return Initializer(_constant(arguments["value"]))
         case "normal":
             return Initializer(call("initializers.RandomNormal", stddev=arguments["std"]))
         case "uniform":
@@ -97,7 +98,8 @@ def _scaled(kind: str, arguments: dict[str, str]) -> Initializer:
     """A variance of scale / fan."""
     mode = ast.literal_eval(arguments["mode"])
     if kind == "variance_scaling":
-        scale, distribution = arguments["scale"], DISTRIBUTIONS[arguments["distribution"]]
+        scale = arguments["scale"]
+        distribution = DISTRIBUTIONS[ast.literal_eval(arguments["distribution"])]
     else:
         scale = "2"
         distribution = "uniform" if kind == "kaiming_uniform" else "untruncated_normal"
@@ -114,23 +116,37 @@ def _scaled(kind: str, arguments: dict[str, str]) -> Initializer:
     return Initializer(code, scaling=scaling)
 
 
+def _constant(value: str) -> str:
+    """The initialiser of one number, which has a name for some, also where it is one or another."""
+    match ast.parse(value, mode="eval").body:
+        case ast.Constant(value=0 | 1 as number):
+            return '"ones"' if number else '"zeros"'
+        case ast.IfExp(test, ast.Constant(value=0 | 1 as yes), ast.Constant(value=0 | 1 as no)):
+            words = ['"ones"' if number else '"zeros"' for number in (yes, no)]
+            return f"{words[0]} if {ast.get_source_segment(value, test)} else {words[1]}"
+    return call("initializers.Constant", value)
+
+
 def _parsed(site: Site, attribute: str) -> tuple[str, dict[str, str]]:
     """An initialiser's kind and the code of its arguments by name, defaults filled in."""
     known = site.known(attribute)
     if known is not None:
         kind, values = canonical(known)
-        return kind, {name: repr(value) for name, value in values.items()}
-    match ast.parse(site.code(attribute), mode="eval").body:
+        return kind, {name: literal(value) for name, value in values.items()}
+    text = site.code(attribute)
+
+    def code(part: ast.expr) -> str:
+        return ast.get_source_segment(text, part) or ""
+
+    match ast.parse(text, mode="eval").body:
         case ast.Dict(keys=[ast.Constant(value=str(kind))], values=[given]):
             arguments = INITIALISERS[kind].arguments
-            defaults = {a.name: repr(a.default) for a in arguments if not a.required}
+            defaults = {a.name: literal(a.default) for a in arguments if not a.required}
             if not isinstance(given, ast.Dict):
-                return kind, defaults | {
-                    a.name: ast.unparse(given) for a in arguments if a.required
-                }
+                return kind, defaults | {a.name: code(given) for a in arguments if a.required}
             pairs = zip(given.keys, given.values, strict=True)
             return kind, defaults | {
-                ast.literal_eval(name): ast.unparse(value) for name, value in pairs if name
+                ast.literal_eval(name): code(value) for name, value in pairs if name
             }
     raise NotLowered(f"{site.kind} with a computed {attribute}", "keras")
 

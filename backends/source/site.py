@@ -9,6 +9,7 @@ from netspec.backends.source.formulas import Formulas
 from netspec.backends.source.names import Names
 from netspec.backends.source.plan import Context, JoinWhat, OpWhat, Split, Val
 from netspec.backends.source.python import literal
+from netspec.backends.source.symbols import names_of
 from netspec.formula import Binary, Choice, Expr, InputShape, Literal, Name, Unary, free
 from netspec.graph import Node
 from netspec.ops.base import Attribute
@@ -56,6 +57,9 @@ class OpSite:
         return self.names.code(self.formulas.channels(self.value, self.context))
 
     def code(self, attribute: str) -> str:
+        initialiser = self._open_initialiser(attribute)
+        if initialiser is not None:
+            return initialiser
         expr = self._open(attribute)
         if expr is not None:
             return self.names.code(expr)
@@ -63,7 +67,8 @@ class OpSite:
 
     def known(self, attribute: str) -> Any:
         if self._declared(attribute).type == "Init":
-            return self._agreed(attribute)
+            is_open = self._open_initialiser(attribute) is not None
+            return None if is_open else self._agreed(attribute)
         return None if self._open(attribute) is not None else self._agreed(attribute)
 
     def values(self, attribute: str) -> list[Any]:
@@ -103,7 +108,7 @@ class OpSite:
             return attribute not in self.args and all(
                 getattr(n.op, attribute) == getattr(n.op, default[1:]) for n in self.nodes
             )
-        if self._open(attribute) is not None:
+        if self._open(attribute) is not None or self._open_initialiser(attribute) is not None:
             return False
         return all(_with_default(n, attribute) == getattr(n.op, attribute) for n in self.nodes)
 
@@ -121,6 +126,23 @@ class OpSite:
             return None
         expr = self.formulas.expr(value, self.context, self.scope)
         return expr if free(expr) else None
+
+    def _open_initialiser(self, attribute: str) -> str | None:
+        """The code of an initialiser's mapping, if a name in scope is in it: `{"normal": std}`."""
+        names: set[str] = set()
+
+        def code(value: syntax.Value) -> str | None:
+            if isinstance(value, syntax.MapValue):
+                inner = [(key, code(entry)) for key, entry in value.entries]
+                known = all(text is not None for _, text in inner)
+                return "{" + ", ".join(f'"{k}": {t}' for k, t in inner) + "}" if known else None
+            expr = self.formulas.try_expr(value, self.context)
+            names.update(names_of(expr) if expr is not None else ())
+            return self.names.code(expr) if expr is not None else None
+
+        written = self.args.get(attribute)
+        text = code(written) if isinstance(written, syntax.MapValue) else None
+        return text if names else None
 
     def _agreed(self, attribute: str) -> Any:
         values = self.values(attribute)

@@ -12,8 +12,8 @@ from netspec.backends.source.names import Names
 from netspec.backends.source.plan import OpWhat, Routine, Split, Step
 from netspec.backends.source.python import code
 from netspec.backends.torch.children import child_names, is_plain, is_taken
-from netspec.backends.torch.initialise import init_code, is_torch_default
-from netspec.formula import free
+from netspec.backends.torch.initialise import init_code, is_torch_default, simplest
+from netspec.formula import Choice, Expr, Literal, Unary, free
 from netspec.graph import Graph
 from netspec.initialisers import INITIALISERS, canonical
 from netspec.ops.base import Op
@@ -85,6 +85,7 @@ class Sweep:
 class _Setting:
     """How a parameter of all modules of a kind begins; `always` if none of them lacks it."""
 
+    kind: str
     parameter: str
     initialiser: str
     arguments: dict[str, Any]
@@ -93,7 +94,9 @@ class _Setting:
     def lines(self, module: str, local: Callable[[str], str]) -> list[str]:
         tensor = f"{module}.{self.parameter}"
         weight = None if self.parameter == "weight" else f"{module}.weight"
-        lines = init_code(self.initialiser, self.arguments, tensor, weight, local).split("\n")
+        linear = self.kind == "linear"
+        text = init_code(self.initialiser, self.arguments, tensor, weight, local, linear=linear)
+        lines = text.split("\n")
         if self.always:
             return lines
         return [f"if {tensor} is not None:", *(f"    {line}" for line in lines)]
@@ -149,22 +152,49 @@ class Exceptions:
         what = step.what
         assert isinstance(what, OpWhat)
         kind = what.node.op.kind
-        weight = _parameter(f"{path}.weight", kind)
         for param in what.node.op.params(*what.node.input_types):
             attribute = "init" if not param.name else f"{param.name}_init"
             if attribute in what.args and param.trainable:
-                # The model's own come after the sweep as they are.
-                later = self.routine.block is not None and self.sweep.reaches(kind, param.name)
-                name, arguments = self._initialiser(step, what, attribute, later)
-                tensor = _parameter(f"{path}.{param.name}" if param.name else path, kind)
-                of = weight if param.name not in ("", "weight") else None
-                lines = init_code(name, arguments, tensor, of, str if later else self.local)
-                (self.later if later else self.here).extend(lines.split("\n"))
+                lines = self._lines(step, path, param.name, attribute)
+                (self.later if self._is_later(kind, param.name) else self.here).extend(lines)
 
-    def _initialiser(
-        self, step: Step, what: OpWhat, attribute: str, later: bool
-    ) -> tuple[str, dict[str, Any]]:
-        """The initialiser's name, and its arguments as numbers or, with names in them, as code."""
+    def _is_later(self, kind: str, parameter: str) -> bool:
+        """Whether the sweep would undo what fills a parameter; the model's own come after it."""
+        return self.routine.block is not None and self.sweep.reaches(kind, parameter)
+
+    def _lines(self, step: Step, path: str, parameter: str, attribute: str) -> list[str]:
+        """What fills a parameter: one of two things where its constant is one of two."""
+        what = step.what
+        assert isinstance(what, OpWhat)
+        kind = what.node.op.kind
+        later, swept = self._is_later(kind, parameter), self.sweep.reaches(kind, parameter)
+        tensor = _parameter(f"{path}.{parameter}" if parameter else path, kind)
+        weight = None if parameter in ("", "weight") else _parameter(f"{path}.weight", kind)
+
+        def fill(name: str, arguments: dict[str, Any]) -> list[str]:
+            codes = {key: self._code(value, later) for key, value in arguments.items()}
+            name, codes = simplest(name, codes)
+            if not swept and is_torch_default(kind, parameter, name, codes):
+                return []
+            local = str if later else self.local
+            text = init_code(name, codes, tensor, weight, local, linear=kind == "linear")
+            return text.split("\n")
+
+        name, arguments = self._initialiser(step, what, attribute)
+        value = arguments.get("value")
+        if not isinstance(value, Choice):
+            return fill(name, arguments)
+        condition: Expr = value.condition
+        yes, no = (fill(name, {"value": end}) for end in (value.yes, value.no))
+        if not yes and not no:
+            return []
+        if not yes:
+            condition, yes, no = Unary("not", condition), no, []
+        lines = [f"if {self._code(condition, later)}:", *(f"    {line}" for line in yes)]
+        return lines + (["else:", *(f"    {line}" for line in no)] if no else [])
+
+    def _initialiser(self, step: Step, what: OpWhat, attribute: str) -> tuple[str, dict[str, Any]]:
+        """The initialiser's name, and its arguments: numbers, words or formulas of names."""
         values = [canonical(getattr(node.op, attribute)) for node in what.nodes]
         kinds = [name for name, _ in values]
         if not step.inner.all_equal(kinds):
@@ -174,7 +204,10 @@ class Exceptions:
         for name in values[0][1]:
             value = written.get(name)
             if value is not None and _has_names(value):
-                arguments[name] = self._code(step, value, later)
+                formulas = self.routine.formulas
+                scope = self.routine.visible - formulas.loop_names(step.inner)
+                expr = formulas.expr(value, step.inner, scope)
+                arguments[name] = expr if free(expr) else formulas.value_in(expr, step.inner, 0)
                 continue
             each = [arguments_[name] for _, arguments_ in values]
             if not step.inner.all_equal(each):
@@ -182,12 +215,12 @@ class Exceptions:
             arguments[name] = each[0]
         return kinds[0], arguments
 
-    def _code(self, step: Step, value: syntax.Value, later: bool) -> Any:
-        formulas = self.routine.formulas
-        scope = self.routine.visible - formulas.loop_names(step.inner)
-        expr = formulas.expr(value, step.inner, scope)
-        if not free(expr):
-            return formulas.value_in(expr, step.inner, 0)
+    def _code(self, value: Any, later: bool) -> Any:
+        """A formula's code, over attributes that the constructor saves if it runs `later`."""
+        if isinstance(value, Literal):
+            return value.value
+        if not isinstance(value, Expr):
+            return value
 
         def saved(name: str) -> str:
             spelt = attribute = self.names.name(name)
@@ -198,7 +231,7 @@ class Exceptions:
             self.saved[spelt] = f"self.{attribute} = {spelt}"
             return f"self.{attribute}"
 
-        return code(expr, saved, lambda axis: axis)
+        return code(value, saved, lambda axis: axis)
 
     def method(self) -> list[str]:
         """The method's lines, without indentation."""
@@ -232,7 +265,7 @@ def _settings(kind: str, ops: list[Op], defaults: dict[str, Any]) -> list[_Setti
         has = [getattr(op, "bias" if parameter == "bias" else "scale", True) for op in ops]
         if any(has) and not is_torch_default(kind, parameter, name, arguments):
             always = all(has) and (kind, parameter) in TYPED
-            found.append(_Setting(parameter, name, arguments, always))
+            found.append(_Setting(kind, parameter, name, arguments, always))
     return found
 
 

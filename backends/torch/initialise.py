@@ -10,6 +10,7 @@ TRUNCATION = 0.87962566103423978
 """Deviation of the unit normal cut at -2 and 2, by which variance_scaling is corrected."""
 
 _LOCAL = re.compile("\0(\\w+)\0")  # a variable of the statements themselves
+_LINEAR_FAN = re.compile(r"([\w.]+)\.weight\[(:, )?0\]\.numel\(\)")
 
 TORCH_DEFAULTS = {
     ("conv", "weight"): ("fan_in_uniform", {}),
@@ -32,23 +33,34 @@ def is_torch_default(kind: str, parameter: str, name: str, arguments: Mapping[st
     return TORCH_DEFAULTS.get((kind, parameter)) == (name, dict(arguments))
 
 
+def simplest(name: str, arguments: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """An initialiser, by the name of its constant if that has one."""
+    simpler = {0: "zeros", 1: "ones"}.get(arguments["value"]) if name == "constant" else None
+    return (simpler, {}) if simpler else (name, arguments)
+
+
 def init_code(
     name: str,
     arguments: Mapping[str, Any],
     tensor: str,
     weight: str | None = None,
     local: Callable[[str], str] = str,
+    *,
+    linear: bool = False,
 ) -> str:
     """Statements, one a line, that fill `tensor` by an initialiser.
 
     `tensor` and `weight` are expressions; `weight` is given for a bias, and is the tensor of its op
-    whose fans count. An argument is a number, or the text of an expression. Statements may use
-    `math` and `nn`, and bind what `local` calls `std` or `bound`.
+    whose fans count; `linear` says that this is the `weight` of an `nn.Linear`. An argument is a
+    number, or the text of an expression. Statements may use `math` and `nn`, and bind what `local`
+    calls `std` or `bound`.
 
     Raises:
         KeyError: there is no such initialiser.
     """
     text = _CODE[name](tensor, weight or tensor, **arguments)
+    if linear:
+        text = _LINEAR_FAN.sub(lambda fan: f"{fan[1]}.{'out' if fan[2] else 'in'}_features", text)
     return _LOCAL.sub(lambda found: local(found[1]), text)
 
 
