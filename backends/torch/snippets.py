@@ -377,6 +377,9 @@ class StochasticDepth(nn.Module):
             x = x * (noise / (1.0 - self.p) if self.p < 1.0 else noise)
         return x
 
+    def extra_repr(self) -> str:
+        return f"p={self.p}"
+
 
 class VectorShuffle(nn.Module):
     """nn.ChannelShuffle of a vector (batch, channels)."""
@@ -399,6 +402,9 @@ class Slice(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x[:, self.start : self.stop]
+
+    def extra_repr(self) -> str:
+        return f"{self.start}:{self.stop}"
 
 
 class Pad(nn.Module):
@@ -441,6 +447,9 @@ class Shift(nn.Module):
         ]
         return torch.cat([*moved, x[:, group * self.kernel**2 :]], 1)
 
+    def extra_repr(self) -> str:
+        return f"kernel={self.kernel}"
+
 
 class Normalize(nn.Module):
     """(x - mean) / std, with one number for all channels or one per channel."""
@@ -456,6 +465,20 @@ class Normalize(nn.Module):
         mean = torch.tensor(self.mean, dtype=torch.float32).to(x).view(shape)
         std = torch.tensor(self.std, dtype=torch.float32).to(x).view(shape)
         return (x - mean) / std
+
+
+class Scale(nn.Module):
+    """x times a number."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * self.factor
+
+    def extra_repr(self) -> str:
+        return f"{self.factor}"
 
 
 class Affine(nn.Module):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from netspec.backends.keras.layer import Layer, helper, lowers
+from netspec.backends.keras.layer import Layer, helper, lowers, stock
 from netspec.backends.lowering import Site
 
 
@@ -13,7 +13,10 @@ def normalize(site: Site) -> Layer:
 
 @lowers("affine")
 def affine(site: Site) -> Layer:
-    return helper("affine", site.code("scale"), site.code("shift"))
+    scale, shift = site.code("scale"), site.code("shift")
+    if site.one_number("scale") and site.one_number("shift"):
+        return Layer(stock("Rescaling", scale, *([] if site.is_default("shift") else [shift])))
+    return helper("affine", scale, shift)
 
 
 @lowers("standardize_image")

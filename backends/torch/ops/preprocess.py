@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from netspec.backends.lowering import Site
-from netspec.backends.torch.arguments import call
+from netspec.backends.torch.arguments import all_known, call
 from netspec.backends.torch.layer import Layer, lowers
 
 
@@ -15,7 +15,11 @@ def normalize(site: Site) -> Layer:
 
 @lowers("affine")
 def affine(site: Site) -> Layer:
-    module = call("Affine", site.code("scale"), site.code("shift"))
+    scale = site.code("scale")
+    if site.known("shift") == 0 and site.one_number("scale"):
+        function = f"torch.mul({{x}}, {scale})" if all_known(site, "scale") else None
+        return Layer(call("Scale", scale), function, ("Scale",))
+    module = call("Affine", scale, site.code("shift"))
     return Layer(module, helpers=("Affine",))
 
 
