@@ -71,6 +71,11 @@ def snippet_names(files: Iterable[Path]) -> frozenset[str]:
     return frozenset(name.partition(VARIANT)[0] for path in files for name in _snippets(path))
 
 
+def defined_names(text: str) -> frozenset[str]:
+    """The names that the text of snippets defines."""
+    return frozenset(re.findall(r"^(?:class|def) (\w+)", text, re.MULTILINE))
+
+
 @cache
 def _snippets(path: Path) -> dict[str, Snippet]:
     source = path.read_text(encoding="utf-8")

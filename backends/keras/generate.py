@@ -5,11 +5,13 @@ from __future__ import annotations
 import builtins
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from netspec.backends.keras.functions import LOCAL, FunctionWriter
 from netspec.backends.keras.layer import lowering
 from netspec.backends.keras.snippet_text import snippet_names, snippet_text
 from netspec.backends.keras.weights import weights_code
+from netspec.backends.snippet_text import defined_names
 from netspec.backends.source.header import header
 from netspec.backends.source.imports import MAKE_DIVISIBLE, import_block, needed_imports
 from netspec.backends.source.program import Program, planned
@@ -35,13 +37,13 @@ MARKS = {
 
 
 def source(graph: Graph) -> str:
-    """Keras source of a graph: `build_model(**params, aux=False)`, `load_weights`, `save_weights`.
+    """Keras source of a graph: `build_model(**params)`, `load_weights`, `save_weights`.
 
     The text runs with keras, numpy and safetensors alone, on any engine of Keras. Layers are named
     by their paths with `-` for `.`. `build_model` gives a functional model of channels-last inputs
-    with the spec's names; several outputs are a list in the spec's order, and outputs that only
-    training reads exist with `aux=True`. The others take `(model, path)`: a safetensors file with
-    torch's keys and layouts.
+    with the spec's names; several outputs are a list in the spec's order. Where some are for
+    training only, it takes `aux=False`: with `aux=True` they exist as well. The others take
+    `(model, path)`: a safetensors file with torch's keys and layouts.
 
     Raises:
         NotLowered: an op has no lowering to Keras.
@@ -52,33 +54,50 @@ def source(graph: Graph) -> str:
 
 
 def _emit(program: Program) -> str:
-    names = _function_names(program)
-    reserved = RESERVED | snippet_names() | frozenset(names.values())
+    # Which snippets are copied is known when the functions are written: no others take their names.
+    first = _write(program, snippet_names())
+    made = _write(program, defined_names(first.snippets))
+    wanted = made.imports | needed_imports(made.text, MARKS) | {"import keras"}
+    heads = [header(program, "Keras", channels_last), import_block(wanted)]
+    return "\n\n\n".join(["\n\n".join(heads + made.constants), made.snippets, made.text]) + "\n"
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """The functions, and the constants, snippets and imports that these need."""
+
+    text: str
+    constants: list[str]
+    snippets: str
+    imports: frozenset[str]
+
+
+def _write(program: Program, reserved: frozenset[str]) -> _Written:
+    """Everything but the head of the file, where names in `reserved` mean something else."""
+    names = _function_names(program, reserved)
+    taken = RESERVED | reserved | frozenset(names.values())
     helpers: set[str] = set()
     functions = []
     for routine in program.routines:
-        writer = FunctionWriter(routine, lambda r: names[id(r)], helpers, reserved)
+        writer = FunctionWriter(routine, lambda r: names[id(r)], helpers, taken)
         is_model = routine is program.model
         lines = writer.model(_title(program.graph)) if is_model else writer.block()
         functions.append("\n".join(lines))
     text = "\n\n\n".join([*functions, "\n".join(_main(program))])
     weights = weights_code(program.graph, helpers, text)
-    snippet_imports, snippets = snippet_text(helpers | weights.helpers)
+    imports, snippets = snippet_text(helpers | weights.helpers)
     if re.search(r"\bmake_divisible\(", text):
         snippets = f"{MAKE_DIVISIBLE}\n\n\n{snippets}"
-    wanted = snippet_imports | needed_imports(text, MARKS) | {"import keras"}
-    heads = [header(program.graph, "Keras", channels_last), import_block(wanted)]
-    parts = ["\n\n".join(heads + weights.constants), snippets, text]
-    return "\n\n\n".join(parts) + "\n"
+    return _Written(text, weights.constants, snippets, imports)
 
 
-def _function_names(program: Program) -> dict[int, str]:
+def _function_names(program: Program, reserved: frozenset[str]) -> dict[int, str]:
     """A function name per block; a block written twice gets a number."""
-    taken = RESERVED | LOCAL | {"in_channels"} | snippet_names() | frozenset(dir(builtins))
+    taken = RESERVED | LOCAL | {"in_channels"} | reserved | frozenset(dir(builtins))
     names: dict[int, str] = {}
     for routine in program.routines[:-1]:
         snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", routine.name).lower()
-        wanted = name = identifier(snake, taken)
+        wanted = name = identifier(snake if len(snake) > 1 else f"block_{snake}", taken)
         number = 2
         while name in names.values():
             name, number = f"{wanted}_{number}", number + 1
@@ -96,15 +115,18 @@ def _title(graph: Graph) -> str:
 
 
 def _main(program: Program) -> list[str]:
-    """What the file does as a script: a summary, and the outputs for a random batch."""
+    """What the file does as a script: a summary, and the shapes of outputs for a random batch."""
     inputs = []
     for value in program.graph.inputs:
         channels, *spatial = value.type.shape
         inputs.append(f"keras.random.normal({(2, *spatial, channels)})")
     batch = inputs[0] if len(inputs) == 1 else f"[{', '.join(inputs)}]"
+    lines = [f"print(network({batch}).shape)"]
+    if len(program.graph.inference_outputs) > 1:
+        lines = [f"outputs = network({batch})", "print([output.shape for output in outputs])"]
     return [
         'if __name__ == "__main__":',
         "    network = build_model()",
         "    network.summary()",
-        *block([f"print(network({batch}))"], 1),
+        *block(lines, 1),
     ]

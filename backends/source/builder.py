@@ -66,6 +66,7 @@ class Builder:
         self.serial = 0
         self.variables = 0
         self.lookups: list[int] = []
+        self.values: list[Val] = []
 
     # -- values -----------------------------------------------------------------------------
 
@@ -79,11 +80,16 @@ class Builder:
     ) -> Val:
         self.serial += 1
         made = Val(self.serial, context, types, channels, export or channels, None, label)
+        self.values.append(made)
         return made
 
     def read(self, value: Val) -> Val:
         self.reads[value.serial] = self.reads.get(value.serial, 0) + 1
         return value
+
+    def reads_once(self, value: Val) -> bool:
+        """Whether a value is known to be read once."""
+        return self.old_reads.get(value.serial) == 1
 
     # -- bodies -----------------------------------------------------------------------------
 

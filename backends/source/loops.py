@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from netspec import syntax, trace
 from netspec.backends.source.formulas import Formulas
-from netspec.backends.source.plan import Carry, Context, Item, Loop, Scope, Step, Unroll, Val
-from netspec.backends.source.symbols import same, symbol
+from netspec.backends.source.plan import (
+    Carry,
+    Context,
+    Item,
+    Loop,
+    Scope,
+    Step,
+    Unroll,
+    Val,
+    all_items,
+)
+from netspec.backends.source.symbols import names_of, same, symbol
 from netspec.formula import Expr, Name, free
 from netspec.types import TensorType
 
@@ -52,10 +62,7 @@ def plan_loop(
     variable, fresh = None, False
     carried_channels: Expr = begin
     if not steady:
-        reuse = isinstance(begin, Name) and begin.name.startswith("$c")
-        alone = builder.old_reads.get(start.serial, 2) == 1
-        if reuse and alone:
-            assert isinstance(begin, Name)
+        if _is_variable(begin) and builder.reads_once(start):
             variable = begin.name
         else:
             builder.variables += 1
@@ -71,6 +78,8 @@ def plan_loop(
     update = None
     if variable is not None:
         update = formulas.channels(last, inner)
+        if _is_variable(update) and _done_with(builder, variable, inside):
+            builder.routine.spelt_as[update.name] = variable
     elif last.channels is not None and not same(last.channels, begin):
         raise Carry(node)
     copied = (copy.name for copy in copies if copy.name)
@@ -109,6 +118,21 @@ def plan_loop(
         scope.hidden.pop(node.key.plain, None)
     items.append(made)
     return result
+
+
+def _is_variable(channels: Expr | None) -> TypeGuard[Name]:
+    """Whether code carries channels along in a variable."""
+    return isinstance(channels, Name) and channels.name.startswith("$c")
+
+
+def _done_with(builder: Builder, variable: str, items: list[Item]) -> bool:
+    """Whether a loop's turns need a variable no more when a loop inside begins with its own.
+
+    It is so where whatever has these channels is read by what comes next alone.
+    """
+    own = [item for item in all_items(items) if isinstance(item, Loop) and item.fresh]
+    mentions = [v for v in builder.values if v.channels and variable in names_of(v.channels)]
+    return len(own) == 1 and all(map(builder.reads_once, mentions))
 
 
 def _final_types(

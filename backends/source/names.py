@@ -14,16 +14,27 @@ _BUILTINS = frozenset(dir(builtins))
 
 
 class Names:
-    """Gives Python names to a routine's names, and notes which of them code mentions."""
+    """Gives Python names to a routine's names, and notes which of them code mentions.
 
-    def __init__(self, routine: Routine, taken: frozenset[str], in_channels: str) -> None:
+    Without `parameters`, the names of parameters and lets are free for variables.
+    """
+
+    def __init__(
+        self,
+        routine: Routine,
+        taken: frozenset[str],
+        in_channels: str,
+        *,
+        parameters: bool = True,
+    ) -> None:
         self.routine = routine
         # `super()` needs the name `__class__` as it is.
         self.taken = set(taken | _BUILTINS | {in_channels, "channels", "__class__"})
         self.in_channels = in_channels
         self.known: dict[str, str] = {}
         for own in (*(p.name for p in routine.params), *(let.name for let in routine.lets)):
-            self.spell(own)
+            if parameters:
+                self.spell(own)
 
     def name(self, spec_name: str) -> str:
         """The Python name of a parameter, let or loop name; `$in` and `$c1` have theirs."""
@@ -34,6 +45,8 @@ class Names:
         """The same without noting that code mentions it."""
         if spec_name == IN_CHANNELS:
             return self.in_channels
+        if spec_name in self.routine.spelt_as:
+            return self.spell(self.routine.spelt_as[spec_name])
         if spec_name.startswith("$c"):
             number = spec_name[2:]
             return "channels" if number == "1" else f"channels_{number}"
@@ -41,6 +54,10 @@ class Names:
             # A parameter `layers` is `layers_` beside `keras.layers`, never `layers_2`.
             self.known[spec_name] = self.new(identifier(spec_name, frozenset(self.taken)))
         return self.known[spec_name]
+
+    def is_free(self, wanted: str) -> bool:
+        """Whether `new` would give a variable this very name."""
+        return wanted.isidentifier() and identifier(wanted, frozenset(self.taken)) == wanted
 
     def new(self, wanted: str) -> str:
         """A Python name that nothing else here has."""

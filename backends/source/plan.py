@@ -267,6 +267,7 @@ class Routine:
     open: set[str] = field(
         default_factory=set
     )  # parameters that name an op, in other copies another
+    spelt_as: dict[str, str] = field(default_factory=dict)  # variables that share another's name
     kinds: dict[str, dict[str, str]] = field(default_factory=dict)  # code by open parameter and op
     formulas: Any = None
     names: Any = None  # set by the backend that writes it
@@ -277,6 +278,21 @@ class Routine:
     def uses_input(self) -> bool:
         """Whether code mentions the channels of what the block receives."""
         return IN_CHANNELS in self.used
+
+
+def all_items(items: list[Item]) -> list[Item]:
+    """Items with everything inside them."""
+    found: list[Item] = []
+    for item in items:
+        found.append(item)
+        if isinstance(item, Loop):
+            found += all_items(item.items)
+        elif isinstance(item.what, GroupWhat):
+            found += all_items(item.what.items)
+        elif isinstance(item.what, JoinWhat):
+            for branch in item.what.branches:
+                found += all_items(branch.items)
+    return found
 
 
 def same_everywhere(step: Step) -> None:

@@ -12,9 +12,7 @@ from netspec.backends.source.plan import (
     CallWhat,
     Carry,
     Context,
-    GroupWhat,
     Item,
-    JoinWhat,
     Loop,
     Routine,
     Scope,
@@ -22,6 +20,7 @@ from netspec.backends.source.plan import (
     Step,
     Unroll,
     Val,
+    all_items,
 )
 from netspec.backends.source.symbols import IN_CHANNELS, names_of, symbol
 from netspec.formula import Literal, Name, free
@@ -329,21 +328,6 @@ def _names(value: syntax.Value) -> set[str]:
         case syntax.MapValue(entries):
             return {n for _, item in entries for n in _names(item)}
     return set()
-
-
-def all_items(items: list[Item]) -> list[Item]:
-    """Items with everything inside them."""
-    found: list[Item] = []
-    for item in items:
-        found.append(item)
-        if isinstance(item, Loop):
-            found += all_items(item.items)
-        elif isinstance(item.what, GroupWhat):
-            found += all_items(item.what.items)
-        elif isinstance(item.what, JoinWhat):
-            for branch in item.what.branches:
-                found += all_items(branch.items)
-    return found
 
 
 __all__ = ["Program", "Step", "all_items", "planned"]

@@ -53,7 +53,13 @@ def literal(value: Any) -> str:
         return "{" + ", ".join(f"{k!r}: {literal(v)}" for k, v in value.items()) + "}"
     if isinstance(value, str):
         return quoted(str(value))
-    return repr(value)
+    return number(value) if isinstance(value, float) else repr(value)
+
+
+def number(value: float) -> str:
+    """A number as Python writes it, but `1e-5` for `1e-05`."""
+    digits, e, exponent = repr(float(value)).partition("e")
+    return f"{digits}e{int(exponent)}" if e else digits
 
 
 def quoted(text: str) -> str:

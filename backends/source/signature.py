@@ -13,15 +13,19 @@ from netspec.backends.source.python import literal
 PLAIN = {"int": "int", "float": "float", "bool": "bool", "text": "str"}
 
 
+def arguments(routine: Routine) -> list[syntax.ParamDecl]:
+    """The parameters that code mentions."""
+    visible = routine.visible | routine.open
+    return [p for p in routine.params if p.name in routine.used and p.name in visible]
+
+
 def parameters(routine: Routine, names: Names, kind: str) -> list[str]:
     """The parameters that code mentions, as `name: type = default`, required ones first.
 
     `kind` is the type of a parameter that names an op.
     """
     required, optional = [], []
-    for param in routine.params:
-        if param.name not in routine.used or param.name not in routine.visible | routine.open:
-            continue
+    for param in arguments(routine):
         hint = kind if param.name in routine.open else _annotation(routine, param)
         text = f"{names.spell(param.name)}: {hint}"
         default = _default(routine, names, param)

@@ -66,6 +66,9 @@ def total(terms: list[Expr]) -> Expr:
 
 
 def difference(a: Expr, b: Expr) -> Expr:
+    """`a - b`, where `2 * b - b` is `b`."""
+    if same(a, Binary("*", Literal(2), b, 0, 0)):
+        return b
     if isinstance(b, Literal) and b.value == 0:
         return a
     values = [e.value for e in (a, b) if isinstance(e, Literal) and isinstance(e.value, int)]

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 
 WIDTH = 100
+NO_BREAK = "\N{NO-BREAK SPACE}"
 _OPEN, _CLOSE = "([{", ")]}"
 
 
@@ -148,11 +149,15 @@ def _outside_quotes(text: str) -> Iterable[tuple[int, str]]:
 
 
 def docstring(text: str, indent: int = 0) -> list[str]:
-    """A docstring of plain text in lines that fit; nothing in it ends it or escapes."""
+    """A docstring of plain text in lines that fit; nothing in it ends it or escapes.
+
+    No line ends at a `NO_BREAK`, which is a space to readers.
+    """
     margin = "    " * indent
     lines = []
     for paragraph in text.split("\n"):
-        lines += _filled(_plain(paragraph), WIDTH - len(margin) - 6)
+        filled = _filled(_plain(paragraph), WIDTH - len(margin) - 6)
+        lines += [line.replace(NO_BREAK, " ") for line in filled]
     if len(lines) == 1:
         line = lines[0][:-1] + "'" if lines[0].endswith('"') else lines[0]
         return [f'{margin}"""{line}"""']
@@ -160,8 +165,20 @@ def docstring(text: str, indent: int = 0) -> list[str]:
     return [f'{margin}"""{lines[0]}', *body, f'{margin}"""']
 
 
+def unbroken(text: str, longest: int = 80) -> str:
+    """Text whose brackets stay in one line, but outer ones where that would be too long."""
+    for depth in itertools.count(1):
+        made, level = "", 0
+        for char in text:
+            level += (char in _OPEN) - (char in _CLOSE)
+            made += NO_BREAK if char == " " and level >= depth else char
+        if made == text or max(map(len, made.split(" "))) <= longest:
+            break
+    return made
+
+
 def _plain(text: str) -> str:
-    text = "".join(c if c.isprintable() else " " for c in text).rstrip()
+    text = "".join(c if c.isprintable() or c == NO_BREAK else " " for c in text).rstrip()
     return text.replace("\\", "\\\\").replace('"""', "'''")
 
 
@@ -176,8 +193,20 @@ def _filled(text: str, width: int) -> list[str]:
     return [*lines, line]
 
 
-def camel(name: str) -> str:
-    """`conv_norm_act` as `ConvNormAct`; digits stay apart, as in `Squeezenet1_1`."""
+def class_name(name: str) -> str:
+    """`conv_norm_act` as `ConvNormAct`; digits stay apart, as in `Fire1_1`."""
     apart = re.sub(r"(?<=\d)[_-]+(?=\d)", " ", name)
     parts = re.split(r"[_-]+", apart)
     return "".join(part[:1].upper() + part[1:] for part in parts).replace(" ", "_")
+
+
+def network_name(name: str) -> str:
+    """The class name of a network, as authors write them: `squeezenet1_1` as `SqueezeNet1_1`."""
+    return re.sub(r"(?<=[A-Za-z])net(?![a-z])", "Net", class_name(name))
+
+
+def returned(lines: list[str], result: str) -> list[str]:
+    """Lines with a return at the end, of the last line's expression where that is the result."""
+    if lines and lines[-1].startswith(f"{result} = "):
+        return [*lines[:-1], f"return {lines[-1].partition('  # ')[0][len(result) + 3 :]}"]
+    return [*lines, f"return {result}"]

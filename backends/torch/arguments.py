@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from netspec.backends.lowering import Site
+from netspec.backends.source import python
 
 NUMERIC_CALLS = ("abs", "ceil", "floor", "int", "len", "make_divisible", "round", "sqrt")
 
@@ -31,7 +32,7 @@ def literal(value: Any) -> str:
     """A value's text; a tuple of equal numbers shrinks to one, as torch takes it."""
     if isinstance(value, tuple) and len(set(value)) == 1 and not isinstance(value[0], tuple):
         return literal(value[0])
-    return f'"{value}"' if isinstance(value, str) else repr(value)
+    return python.literal(value)
 
 
 def symmetric_padding(site: Site) -> str | None:

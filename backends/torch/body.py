@@ -20,9 +20,9 @@ from netspec.backends.source.plan import (
     Step,
     Unroll,
     Val,
+    all_items,
     same_everywhere,
 )
-from netspec.backends.source.program import all_items
 from netspec.backends.source.python import identifier
 from netspec.backends.source.site import OpSite
 from netspec.backends.source.symbols import opposite
@@ -33,6 +33,7 @@ from netspec.backends.torch.modules import Modules, only_index
 from netspec.backends.torch.values import Values
 from netspec.formula import Expr
 
+EMPTY = "nn.ModuleDict()"
 ASIDE = "?"  # stands for the running variable in a branch, where each value has its own
 
 
@@ -161,14 +162,24 @@ class Body:
         if not what.inline and any(_registers(item) for item in what.items):
             name = self._name(step)
             has_parameter = any(_is_parameter(item) for item in what.items)
-            self.init.append(owner.set(name, "nn.Module()" if has_parameter else "nn.ModuleDict()"))
+            self.init.append(owner.set(name, "nn.Module()" if has_parameter else EMPTY))
             inner = Owner(owner.get(name), container=not has_parameter)
         self.containers[id(step)] = inner
         if not what.inline:
             self.modules.around.append(step)
+        begin = len(self.init)
         self.items(what.items, inner, out, running)
         if not what.inline:
             self.modules.around.pop()
+        if inner is not owner:
+            self._fill(inner, begin)
+
+    def _fill(self, container: Owner, begin: int) -> None:
+        """Give a container its children when it is made, if statements from `begin` do no more."""
+        entries = [container.entry(line) for line in self.init[begin:]]
+        if container.container and entries and all(entries):
+            made = f"nn.ModuleDict({{{', '.join(map(str, entries))}}})"
+            self.init[begin - 1 :] = [self.init[begin - 1].replace(EMPTY, made)]
 
     def join(self, step: Step, what: JoinWhat, owner: Owner, out: list[str], running: str) -> None:
         assert step.result is not None

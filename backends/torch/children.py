@@ -6,8 +6,7 @@ import keyword
 from dataclasses import dataclass
 
 from netspec.backends.lowering import NotLowered
-from netspec.backends.source.plan import Routine, Step
-from netspec.backends.source.program import all_items
+from netspec.backends.source.plan import Routine, Step, all_items
 
 # Names that `nn.Module`, `nn.Sequential` and `nn.ModuleDict` have already (a test compares).
 MODULE_NAMES = frozenset(
@@ -57,6 +56,11 @@ class Owner:
         if is_plain(name):
             return f"{self.path}.{name} = {module}"
         return f'{self.path}.add_module("{name}", {module})'
+
+    def entry(self, statement: str) -> str | None:
+        """A container's statement from `set` as an entry of a dictionary."""
+        name, _, module = statement.removeprefix(f"{self.path}[").partition("] = ")
+        return f"{name}: {module}" if statement == f"{self.path}[{name}] = {module}" else None
 
     def get(self, name: str) -> str:
         """The expression that reads a child."""

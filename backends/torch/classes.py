@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from netspec.backends.source.names import Names
-from netspec.backends.source.plan import Item, Loop, Routine, Step
-from netspec.backends.source.program import all_items
+from netspec.backends.source.plan import Item, Loop, Routine, Step, Val, all_items
 from netspec.backends.source.signature import let_lines, parameters
-from netspec.backends.source.text import block, docstring
+from netspec.backends.source.text import block, docstring, returned
 from netspec.backends.torch.body import Body
 from netspec.backends.torch.children import Owner
 from netspec.backends.torch.initialisation import Sweep
 from netspec.backends.torch.modules import Modules
-from netspec.backends.torch.values import Values, returned
+from netspec.backends.torch.values import Values
 
 
 class ClassWriter:
@@ -37,7 +36,8 @@ class ClassWriter:
             if isinstance(loop, Loop):  # the spec's names come before the names of variables
                 for name in (loop.index, *loop.names):
                     self.names.spell(name)
-        local = Names(routine, reserved | {"self", "x", "out"}, "in_channels")
+        taken = reserved | {"self", "x", "out"}
+        local = Names(routine, taken, "in_channels", parameters=False)
         self.modules = Modules(routine, self.names, reads, class_names, helpers, sweep)
         self.values = Values(routine, reads, local)
         self.body = Body(routine, self.modules, self.names, local, self.values)
@@ -55,6 +55,10 @@ class ClassWriter:
             init, forward = self._chain(items), []
         else:
             self.values.receive()
+            several = len(self.routine.outputs) > 1
+            for label, value, _ in self.routine.outputs:
+                if several and value.step is not None:
+                    value.label = label
             self.body.items(items, Owner("self"), self.body.forward, self.values.running)
             init, forward = self.body.init, self._forward()
         if not init[:1] or not init[0].startswith("super()"):
@@ -118,6 +122,10 @@ class ClassWriter:
             return self._def("torch.Tensor", lines)
         inference = [v for _, v, training in outputs if not training]
         results = {v.serial: use(v) for _, v, _ in outputs}
+        lines = list(self.body.forward)
+        if len(inference) < len(outputs):
+            for value in inference:  # they are returned in training and in evaluation
+                results[value.serial] = self._variable(value, results[value.serial], lines)
         kind = "torch.Tensor"
         if len(inference) == 1:
             result = results[inference[0].serial]
@@ -125,11 +133,19 @@ class ClassWriter:
             kind = f"{self.name}{'Inference' if len(inference) < len(outputs) else ''}Outputs"
             result = f"{kind}({', '.join(results[v.serial] for v in inference)})"
         if len(inference) == len(outputs):
-            return self._def(kind, returned(self.body.forward, result))
+            return self._def(kind, returned(lines, result))
         everything = ", ".join(results[v.serial] for _, v, _ in outputs)
         training = [*self.body.training, f"return {self.name}Outputs({everything})"]
-        lines = [*self.body.forward, "if self.training:", *(f"    {line}" for line in training)]
+        lines += ["if self.training:", *(f"    {line}" for line in training)]
         return self._def(f"{kind} | {self.name}Outputs", [*lines, f"return {result}"])
+
+    def _variable(self, value: Val, text: str, lines: list[str]) -> str:
+        """A name for a value's code."""
+        if text.isidentifier():
+            return text
+        name = self.body.local.new(value.label)
+        lines.append(f"{name} = {text}")
+        return name
 
     def _def(self, kind: str, lines: list[str]) -> list[str]:
         inputs = ", ".join(f"{v.label}: torch.Tensor" for v in self.routine.inputs)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import keyword
+from dataclasses import dataclass
 
+from netspec.backends.snippet_text import defined_names
 from netspec.backends.source.header import header
 from netspec.backends.source.imports import MAKE_DIVISIBLE, import_block, needed_imports
 from netspec.backends.source.plan import Routine, Val
 from netspec.backends.source.program import Program, planned
 from netspec.backends.source.python import identifier
-from netspec.backends.source.text import block, camel, docstring
+from netspec.backends.source.text import block, class_name, docstring, network_name
 from netspec.backends.torch.classes import ClassWriter
 from netspec.backends.torch.initialisation import Sweep
 from netspec.backends.torch.layer import lowering
@@ -38,28 +40,44 @@ def source(graph: Graph) -> str:
 
 
 def _emit(program: Program) -> str:
-    class_names = _class_names(program)
+    # Which snippets are copied is known when the classes are written: no others take their names.
+    first = _write(program, frozenset(snippet_names()))
+    made = _write(program, defined_names(first.snippets))
+    head = "\n\n".join([header(program, "PyTorch"), _imports(made.text, made.imports)])
+    return "\n\n\n".join(part for part in (head, made.snippets, made.text) if part) + "\n"
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """The classes and functions, and the snippets and imports that these need."""
+
+    text: str
+    snippets: str
+    imports: frozenset[str]
+
+
+def _write(program: Program, reserved: frozenset[str]) -> _Written:
+    """Everything but the head of the file, where names in `reserved` mean something else."""
+    class_names = _class_names(program, reserved)
     helpers: set[str] = set()
     classes: list[list[str]] = []
     sweep = Sweep(program.graph)
-    reserved = RESERVED | frozenset(snippet_names()) | frozenset(class_names.values())
+    taken = RESERVED | reserved | frozenset(class_names.values())
     name = class_names[id(program.model)]
     for routine in program.routines:
         routine.used.clear()
         _describe(routine, program)
         reads = program.reads[id(routine)]
-        writer = ClassWriter(routine, reads, lambda r: class_names[id(r)], helpers, reserved, sweep)
+        writer = ClassWriter(routine, reads, lambda r: class_names[id(r)], helpers, taken, sweep)
         classes.append(writer.write())
     body = "\n\n\n".join("\n".join(lines) for lines in classes)
     outputs = _outputs(program, name)
     rest = [f"build_model = {name}", "", "", *_load_weights(), "", "", *_main(program)]
     text = "\n\n\n".join(part for part in (outputs, body, "\n".join(rest)) if part)
-    snippet_imports, snippets = snippet_text(helpers)
+    imports, snippets = snippet_text(helpers)
     if "make_divisible(" in text:
         snippets = "\n\n\n".join(part for part in (MAKE_DIVISIBLE, snippets) if part)
-    imports = _imports(text, snippet_imports)
-    parts = [header(program.graph, "PyTorch"), imports, snippets, text]
-    return "\n\n".join(parts[:2]) + "\n\n\n" + "\n\n\n".join(p for p in parts[2:] if p) + "\n"
+    return _Written(text, snippets, imports)
 
 
 def _describe(routine: Routine, program: Program) -> None:
@@ -68,12 +86,14 @@ def _describe(routine: Routine, program: Program) -> None:
     routine.doc = model.doc if routine.block is None else routine.block.doc
 
 
-def _class_names(program: Program) -> dict[int, str]:
+def _class_names(program: Program, reserved: frozenset[str]) -> dict[int, str]:
     """A class name per routine; a block written twice gets a number."""
-    taken = set(RESERVED) | set(snippet_names())
+    taken = set(RESERVED | reserved)
     names: dict[int, str] = {}
     for routine in reversed(program.routines):
-        wanted = camel(routine.name)
+        wanted = class_name(routine.name) if routine.block else network_name(routine.name)
+        if len(wanted) == 1:
+            wanted = f"Block{wanted}"
         if not wanted.isidentifier():
             wanted = f"Net{wanted}"
         if keyword.iskeyword(wanted):
@@ -92,15 +112,16 @@ def _outputs(program: Program, name: str) -> str:
     """Named tuples for models of several outputs, as torchvision's."""
     outputs = program.model.outputs
     inference = [o for o in outputs if not o[2]]
+    heads = len(inference) < len(outputs)
     tuples = []
     if len(outputs) > 1:
-        tuples.append((f"{name}Outputs", outputs))
-    if 1 < len(inference) < len(outputs):
-        tuples.append((f"{name}InferenceOutputs", inference))
+        tuples.append((f"{name}Outputs", " in training" if heads else "", outputs))
+    if len(inference) > 1 and heads:
+        tuples.append((f"{name}InferenceOutputs", " in evaluation", inference))
     texts = []
-    for title, fields in tuples:
+    for title, when, fields in tuples:
         lines = [f"class {title}(NamedTuple):"]
-        lines += docstring("What the model returns.", 1)
+        lines += docstring(f"What the model returns{when}.", 1)
         lines += ["", *(f"    {field}: torch.Tensor" for field in _fields(fields))]
         texts.append("\n".join(lines))
     return "\n\n\n".join(texts)
@@ -139,12 +160,17 @@ def _load_weights() -> list[str]:
 
 
 def _main(program: Program) -> list[str]:
+    """What the file does as a script: the modules, and the shapes of outputs for a random batch."""
     inputs = ", ".join(
         f"torch.randn(2, {', '.join(map(str, v.type.shape))})" for v in program.graph.inputs
     )
+    lines = [f"print(network({inputs}).shape)"]
+    if len(program.graph.inference_outputs) > 1:
+        shapes = "{name: output.shape for name, output in outputs._asdict().items()}"
+        lines = [f"outputs = network({inputs})", f"print({shapes})"]
     return [
         'if __name__ == "__main__":',
         "    network = build_model().eval()",
         "    print(network)",
-        *block([f"print(network({inputs}))"], 1),
+        *block(lines, 1),
     ]

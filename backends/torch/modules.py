@@ -31,7 +31,9 @@ from netspec.backends.source.text import is_call
 from netspec.backends.torch.children import is_plain, is_taken
 from netspec.backends.torch.initialisation import Exceptions, Sweep
 from netspec.backends.torch.layer import Layer, lowering
-from netspec.formula import Expr, Literal, Name, free
+from netspec.formula import Binary, Choice, Expr, Literal, Name, free
+
+INLINE = 80  # characters of the loop that makes a sequence's children in one expression
 
 
 class Modules:
@@ -242,6 +244,9 @@ class Modules:
         That is `target`, an attribute, or else a variable with a name like `label`.
         """
         flat = self.flat(items)
+        repeated = self._repeated(flat, named)
+        if repeated is not None:
+            return repeated
         children: list[str] = []
         names: list[str] = []
         for item in flat:
@@ -260,12 +265,28 @@ class Modules:
         expression = _sequence(children, names if named else None)
         if len(children) == len(flat):
             return expression
-        variable = target or self.names.new(label or "layers")
+        variable = target or self.names.new(label if self.names.is_free(label) else "layers")
         out.append(f"{variable} = {expression}")
         moving = list(self.moving)
         self.fill(variable, flat[len(children) :], named, out)
         self.moving = moving
         return variable
+
+    def _repeated(self, flat: list[Item], named: bool) -> str | None:
+        """A sequence whose children one loop makes, each in the same way, in one expression."""
+        loop = flat[0]
+        if len(flat) > 1 or named or not isinstance(loop, Loop) or loop.variable is not None:
+            return None
+        taken, moving, mark = set(self.names.taken), list(self.moving), self.exceptions.mark()
+        lines: list[str] = []
+        self.fill("children", flat, named, lines)
+        self.moving = moving
+        call = "    children.append("
+        if len(lines) == 2 and lines[1].startswith(call) and sum(map(len, lines)) < INLINE:
+            return f"nn.Sequential(*({lines[1][len(call) : -1]} {lines[0][:-1]}))"
+        self.names.taken = taken
+        self.exceptions.rewind(mark)
+        return None
 
     def text_of(self, step: Step) -> str | None:
         """A step's name where it is the same in all lanes."""
@@ -335,11 +356,28 @@ class Modules:
         inside: list[str] = []
         body(loop.items, inside)
         if loop.variable is not None and loop.update is not None:
-            variable = self.names.spell(loop.variable)
-            if not (isinstance(loop.update, Name) and loop.update.name == loop.variable):
-                inside.append(f"{variable} = {self.names.code(loop.update)}")
+            self._update(loop.variable, loop.update, inside)
         out.append(loop_header(loop, self.names, names_in(inside)))
         out += [f"    {line}" for line in inside]
+
+    def _update(self, variable: str, value: Expr, body: list[str]) -> None:
+        """End a loop's body with the new value of the channels, if it is another."""
+        match value:
+            case Name(name) if self.names.spell(name) == self.names.spell(variable):
+                return
+            case Choice(condition, yes, Name(name)) if name == variable:
+                header = f"if {self.names.code(condition)}:"
+                if [line for line in body if not line.startswith(" ")][-1:] == [header]:
+                    inside: list[str] = []
+                    self._update(variable, yes, inside)
+                    body += [f"    {line}" for line in inside]
+                    return
+        spelt = self.names.spell(variable)
+        match value:
+            case Binary("+" | "-" | "*" | "//" as operator, Name(name), by) if name == variable:
+                body.append(f"{spelt} {operator}= {self.names.code(by)}")
+            case _:
+                body.append(f"{spelt} = {self.names.code(value)}")
 
 
 def only_index(key: Key, loop: Loop) -> bool:

@@ -122,13 +122,6 @@ class Values:
         return comment
 
 
-def returned(lines: list[str], result: str) -> list[str]:
-    """Lines with a return at the end, of the last line's expression where that is the result."""
-    if lines and lines[-1].startswith(f"{result} = "):
-        return [*lines[:-1], f"return {lines[-1].partition('  # ')[0][len(result) + 3 :]}"]
-    return [*lines, f"return {result}"]
-
-
 def uses(name: str, line: str) -> bool:
     """Whether code mentions a variable, and not an attribute, an argument or a text of its name."""
     return any(found[1] for found in _variable(name).finditer(line))
