@@ -320,7 +320,8 @@ def examine(path, job):
     given = np.load(path.with_suffix(".npz"))
     arrays = {}
     for aux in (False, True) if job["aux"] else (False,):
-        model = scope["build_model"](**options, aux=aux)
+        heads = {"aux": aux} if job["aux"] else {}
+        model = scope["build_model"](**options, **heads)
         scope["load_weights"](model, str(path.with_suffix(".safetensors")))
         inputs = [np.moveaxis(given[x.name], 1, -1) for x in model.inputs]
         outputs = model(inputs if len(inputs) > 1 else inputs[0], training=False)
@@ -522,8 +523,9 @@ def test_a_block_reads_as_people_write_it() -> None:
         'layers.Conv2D(squeeze, 1, kernel_initializer="he_uniform", name=f"{name}-squeeze")'
     )
     assert fire.splitlines()[0] == f"x = {convolution}(x)"
-    assert fire.splitlines()[-1] == "return x"
-    assert 'x = layers.Concatenate(name=f"{name}-expand")([expand1x1_activation, x])' in fire
+    operands = "[expand1x1_activation, expand3x3_activation]"
+    joined = f'return layers.Concatenate(name=f"{{name}}-expand")({operands})'
+    assert fire.splitlines()[-1] == joined
 
 
 def test_loops_stay_loops() -> None:

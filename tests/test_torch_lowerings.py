@@ -53,7 +53,7 @@ class KnownSite:
         return [self.known(attribute)]
 
     def one_number(self, attribute: str) -> bool:
-        return self.code(attribute).isdecimal()
+        return isinstance(ast.literal_eval(self.code(attribute)), int | float)
 
     def code(self, attribute: str) -> str:
         return literal(self.known(attribute))
@@ -256,7 +256,7 @@ TEXTS = [
     (known_site("linear", 512, out=10), "nn.Linear(512, 10)"),
     (
         known_site("batch_norm", 8, 4, 4),
-        "nn.BatchNorm2d(8, eps=9.999999747378752e-06, momentum=0.10000000149011612)",
+        "nn.BatchNorm2d(8, eps=9.999999747378752e-6, momentum=0.10000000149011612)",
     ),
     (
         known_site("batch_norm", 8, eps=0.5, momentum=0.25),

@@ -33,13 +33,13 @@ from netspec.backends.source.plan import (
     Split,
     Step,
     Unroll,
+    all_items,
     same_everywhere,
 )
-from netspec.backends.source.program import all_items
 from netspec.backends.source.python import names_in
 from netspec.backends.source.signature import let_lines, parameters
 from netspec.backends.source.site import OpSite
-from netspec.backends.source.text import block, docstring
+from netspec.backends.source.text import block, docstring, returned
 from netspec.formula import Expr, Literal, Name, Unary
 
 # What lowerings answer for the activations that Keras knows by name, and for the identity.
@@ -77,6 +77,7 @@ class FunctionWriter:
         self.in_training = False
         self.loops: list[Loop] = []
         self.shared: dict[int, Shared] = {}
+        self.named: set[int] = set()  # values that have variables of their own
         self.single: set[int] = set()  # values of one element a map, whatever parameters are
         self.apart = routine.block is None and not _inference_shares_training(routine)
 
@@ -100,7 +101,9 @@ class FunctionWriter:
         self.emit(Line(f"return {token(self.values.of(routine.result))}"))
         renderer = self.renderer()
         received = renderer.receive(entry, "inputs")
-        lines = self.with_lets(renderer.lines(), f"{received}.shape[-1]")
+        *before, last = renderer.lines()
+        lines = returned(before, last.removeprefix("return "))
+        lines = self.with_lets(lines, f"{received}.shape[-1]")
         parts = [f"{received}: keras.KerasTensor", *self.parameters(), "*", "name: str"]
         head = f"def {self.functions(routine)}({', '.join(parts)}) -> keras.KerasTensor:"
         doc = routine.block.doc if routine.block is not None else ""
@@ -110,7 +113,7 @@ class FunctionWriter:
         for shared in self.values.closed:
             shared.finish()
         labels = {n: _word(label) for n, label in self.values.labels.items()}
-        return Renderer(self.out, labels, self.names.new)
+        return Renderer(self.out, labels, self.names.new, self.named)
 
     def with_lets(self, lines: list[str], channels: str) -> list[str]:
         """The lines after definitions of the lets that they mention; notes which names are used."""
@@ -141,13 +144,15 @@ class FunctionWriter:
         self.outputs(inputs[0] if len(inputs) == 1 else f"[{', '.join(inputs)}]", title)
         shape = routine.inputs[0].types[0].shape
         lines = self.with_lets(self.renderer().lines(), str(shape[0]))
-        head = f"def build_model({', '.join([*self.parameters(), '*', 'aux: bool = False'])})"
-        text = f"{head} -> keras.Model:"
-        return [*block([text]), *docstring(self.about(), 1), *block(made_first(lines), 1)]
+        heads = any(training for _, _, training in routine.outputs)
+        parts = [*self.parameters(), *(["*", "aux: bool = False"] if heads else [])]
+        head = f"def build_model({', '.join(parts)}) -> keras.Model:"
+        return [*block([head]), *docstring(self.about(), 1), *block(made_first(lines), 1)]
 
     def outputs(self, inputs: str, title: str) -> None:
         """The return statement; outputs for training are added if `aux`."""
         all_outputs = [(self.values.of(v), training) for _, v, training in self.routine.outputs]
+        self.named.update(value for value, _ in all_outputs)
         inference = [token(value) for value, training in all_outputs if not training]
         result = inference[0] if len(inference) == 1 else f"[{', '.join(inference)}]"
         if len(inference) < len(all_outputs):
@@ -159,19 +164,16 @@ class FunctionWriter:
         self.emit(Line(f"return keras.Model({inputs}, {result}, name={quoted(title)})"))
 
     def about(self) -> str:
-        names = [name for name, _, _ in self.routine.outputs]
-        training = [name for name, _, only in self.routine.outputs if only]
-        lines = ["The network with freshly initialised weights."]
-        if not training and len(names) == 1:
-            return "The network with freshly initialised weights; `aux` changes nothing."
-        if len(names) > len(training) > 0:
-            lines += ["", f"With `aux` it returns {', '.join(names)}: {', '.join(training)} for"]
-            lines[-1] += " training only. Without, they and what only they need are left out."
-        else:
-            if len(names) > 1:
-                lines += ["", f"It returns {', '.join(names)}."]
-            lines += ["", "`aux` changes nothing: no output is for training only."]
-        return "\n".join(lines)
+        """The docstring of `build_model`."""
+        names = [name for name, _, training in self.routine.outputs if not training]
+        heads = [name for name, _, training in self.routine.outputs if training]
+        text = "The network with freshly initialised weights."
+        if len(names) > 1:
+            text += f"\n\nIt returns {_listed(names)}."
+        if heads:
+            verb = "which is" if len(heads) == 1 else "which are"
+            text += f"\n\nWith `aux` it also returns {_listed(heads)}, {verb} for training only."
+        return text
 
     # -- items ------------------------------------------------------------------------------
 
@@ -317,8 +319,10 @@ class FunctionWriter:
         site = OpSite(what, step.inner, None, self.names)
         made = lowering(site.kind)(site)
         assert isinstance(made, Join)
-        operands = [token(self.values.of(branch.value)) for branch in what.branches]
-        text = made.render(operands, self.naming.layer(step, place, child))
+        operands = [self.values.of(branch.value) for branch in what.branches]
+        if sum(branch.value.step is not None for branch in what.branches) > 1:
+            self.named.update(operands)  # to say which is which
+        text = made.render([*map(token, operands)], self.naming.layer(step, place, child))
         return self.define(text, step.result.label or site.kind)
 
     # -- sharing ----------------------------------------------------------------------------
@@ -403,6 +407,12 @@ def _names(routine: Routine, reserved: frozenset[str]) -> Names:
     for name in (n for loop in loops for n in (loop.index, *loop.names)):
         names.spell(name)
     return names
+
+
+def _listed(names: list[str]) -> str:
+    """`a, b and c`."""
+    *before, last = names
+    return f"{', '.join(before)} and {last}" if before else last
 
 
 def _word(label: str) -> str:

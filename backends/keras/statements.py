@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -17,7 +17,7 @@ from netspec.backends.source.text import WIDTH
 
 RUNNING = "x"
 MADE_AND_CALLED = re.compile(
-    r"(?P<margin> *)(?P<target>\w+) = (?P<layer>layers\.\w+\(.*\))\((?P<value>\w+)\)"
+    r"(?P<start> *(\w+ =|return)) (?P<layer>layers\.\w+\(.*\))\((?P<value>\w+)\)"
 )
 _TOKEN = re.compile("\0(\\d+)\0")
 
@@ -85,12 +85,20 @@ class Region:
 class Renderer:
     """Turns a function's statements into lines.
 
-    `labels` are wishes for the names of values, `new` makes a name that is free.
+    `labels` are wishes for the names of values, `new` makes a name that is free. Values in `apart`
+    have variables of their own, but where a branch or a loop ends with them.
     """
 
-    def __init__(self, region: Region, labels: dict[int, str], new: Callable[[str], str]) -> None:
+    def __init__(
+        self,
+        region: Region,
+        labels: dict[int, str],
+        new: Callable[[str], str],
+        apart: Container[int] = (),
+    ) -> None:
         self.region = region
         self.labels = labels
+        self.apart = apart
         self.new = new
         self.names: dict[int, str] = {}
         self.uses = Counter(_reads(region))
@@ -159,10 +167,10 @@ class Renderer:
 
     # -- lines ------------------------------------------------------------------------------
 
-    def _name(self, value: int, region: Region, at: int, end: str) -> str:
+    def _name(self, value: int, region: Region, at: int, end: str, apart: bool = False) -> str:
         """Name a value that the statement `at` defines; what leaves the region is named `end`."""
-        if self._enters(region, value, at):
-            leaves = _next(region, at) is None and region.result == value
+        leaves = _next(region, at) is None and region.result == value
+        if self._enters(region, value, at) and (leaves or not apart):
             self.names[value] = end if leaves else RUNNING
         else:
             self.names[value] = self.new(self.labels.get(value) or "value")
@@ -177,10 +185,11 @@ class Renderer:
             match statement:
                 case Line(text, targets):
                     filled = self._fill(text)
-                    names = [self._name(t, region, at, end) for t in targets]
+                    names = [self._name(t, region, at, end, t in self.apart) for t in targets]
                     lines.append(f"{', '.join(names)} = {filled}" if names else filled)
-                case If():
-                    lines += self._if(statement, self._name(statement.result, region, at, end))
+                case If(result=result):
+                    name = self._name(result, region, at, end, result in self.apart)
+                    lines += self._if(statement, name)
                 case For():
                     lines += self._for(statement)
                     name = self._name(statement.result, region, at, end)
@@ -216,9 +225,10 @@ def made_first(lines: list[str]) -> list[str]:
     found = []
     for line in lines:
         call = MADE_AND_CALLED.fullmatch(line)
-        if call and len(line) > WIDTH - 4 >= len(f"{call['margin']}layer = {call['layer']}"):
-            found.append(f"{call['margin']}layer = {call['layer']}")
-            line = f"{call['margin']}{call['target']} = layer({call['value']})"
+        margin = " " * (len(line) - len(line.lstrip()))
+        if call and len(line) > WIDTH - 4 >= len(f"{margin}layer = {call['layer']}"):
+            found.append(f"{margin}layer = {call['layer']}")
+            line = f"{call['start']} layer({call['value']})"
         found.append(line)
     return found
 

@@ -167,7 +167,7 @@ def _product(factor: str, over: str, area: str) -> str:
 
 
 def _operand(code: str) -> str:
-    return code if re.fullmatch(r"[\w.]+|\{x\}\.shape\[-1\]", code) else f"({code})"
+    return code if re.fullmatch(r"(\{x\}|\w)[\w.]*(\[[^][]*\])?", code) else f"({code})"
 
 
 @dataclass(frozen=True, slots=True)

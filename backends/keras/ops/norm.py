@@ -5,6 +5,7 @@ from __future__ import annotations
 from netspec.backends.keras.initialise import initializer
 from netspec.backends.keras.layer import Layer, helper, lowers, stock, unless_default
 from netspec.backends.lowering import Site
+from netspec.backends.source.python import number
 
 
 @lowers("batch_norm")
@@ -16,7 +17,7 @@ def batch_norm(site: Site) -> Layer:
         "BatchNormalization",
         momentum=f"1 - ({site.code('momentum')})"
         if momentum is None
-        else repr(round(1 - momentum, 12)),
+        else number(round(1 - momentum, 12)),
         epsilon=site.code("eps"),
         scale=unless_default(site, "scale"),
     )
