@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from netspec.diagnostics import Findings, Note, Span
-from netspec.explain import attribute_hint, missing_words, op_hint, suggestion
 from netspec.formula import Choice, Expr, Name, free, loop_names
+from netspec.lazy import hints
 from netspec.ops import Op
 from netspec.syntax import (
     KEYWORDS,
@@ -93,7 +93,7 @@ def variant_names(model: Model, findings: Findings) -> None:
         for arg in variant.sets:
             if arg.name not in known:
                 message = f"variant `{variant.name}` sets `{arg.name}`, which is no parameter"
-                hint = suggestion(arg.name, known, "parameters are")
+                hint = hints.suggestion(arg.name, known, "parameters are")
                 findings.error("unknown-attribute", message, arg.span, hint)
             elif _has_formula(arg.value):
                 message = "a variant sets parameters to data, not to formulas"
@@ -357,7 +357,7 @@ class _Checker:
             return
         if self.findings.is_poisoned(self.blocks):
             return  # blocks of this file could not be read
-        hint = op_hint(kind, [*self.blocks, *Op.registry, *KEYWORDS])
+        hint = hints.op_hint(kind, [*self.blocks, *Op.registry, *KEYWORDS])
         if kind in names:
             hint = f"did you mean `={kind}`?"
         self.findings.error("unknown-op", f"unknown op or block `{kind}`", call.span, hint)
@@ -392,11 +392,11 @@ class _Checker:
             if arg.name not in known:
                 wrong = True
                 message = f"block `{block.name}` has no parameter `{arg.name}`"
-                hint = attribute_hint(arg.name, known)
+                hint = hints.attribute_hint(arg.name, known)
                 self.findings.error("unknown-attribute", message, arg.span, hint)
         missing = [name for name in required if name not in given]
         if missing and not wrong:
-            message, hint = missing_words(block.name, missing)
+            message, hint = hints.missing_words(block.name, missing)
             self.findings.error("missing-argument", message, call.span, hint)
 
     def argument(self, arg: Arg, names: set[str]) -> None:
@@ -428,14 +428,7 @@ class _Checker:
                         continue
                     self.read.add(name.name)
                     if name.name not in names:
-                        where = value.at(name.start, name.end)
-                        hint = suggestion(name.name, sorted(names), self.listed) or self.nothing
-                        if name.name in self.later:
-                            hint = (
-                                "lets are computed in order: this one comes later, or reads itself"
-                            )
-                        message = f"unknown name `{name.name}`"
-                        self.findings.error("bad-formula", message, where, hint)
+                        self.unknown_name(name.name, value.at(name.start, name.end), names)
             case ListValue(items):
                 for item in items:
                     self.value(item, names)
@@ -446,6 +439,12 @@ class _Checker:
                 text = getattr(value, "value", None)
                 if isinstance(text, str):
                     self.texts.add(text)
+
+    def unknown_name(self, name: str, where: Span, names: set[str]) -> None:
+        hint = hints.suggestion(name, sorted(names), self.listed) or self.nothing
+        if name in self.later:
+            hint = "lets are computed in order: this one comes later, or reads itself"
+        self.findings.error("bad-formula", f"unknown name `{name}`", where, hint)
 
 
 def _results(expr: Expr) -> tuple[Name, ...]:

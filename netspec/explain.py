@@ -1,176 +1,23 @@
-"""Validate YAML nodes with the JSON Schema and explain what it finds in the spec's own words."""
+"""What the JSON Schema finds, explained in the spec's own words. Loaded when it finds something."""
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Container, Iterable
-from functools import cache
-from itertools import islice
 from typing import Any
 
 from netspec.diagnostics import Findings, Span
-from netspec.reader import Mapping, Scalar, Sequence, YamlNode, plain
+from netspec.hints import attribute_hint, inline, meant, op_hint, show, suggestion, text_hint
+from netspec.reader import Mapping, Scalar, Sequence, YamlNode
 from netspec.schema import make_schema
 
-LISTED = 16  # names in a hint
-COMPARED = 500  # names that a misspelt one is compared with
 _SCOPES = ("params", "let")
-_DASHES = ("-", "\u2013", "\u2014", "\u2022")
-YAML_1_1 = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 
 
-def validate(root: YamlNode, findings: Findings) -> None:
-    """Report every place where the document does not match the schema, and poison it."""
-    for error in _validator(_registered()).iter_errors(plain(root)):
-        path = list(error.absolute_path)
-        nodes = _trail(root, path)
-        if not any(findings.is_poisoned(node) for node in nodes):
-            _explain(error, path, nodes, findings)
-
-
-def close_match(word: str, known: Iterable[str]) -> str | None:
-    """The known word that was probably meant."""
-    import difflib  # only mistakes pay for it
-
-    names = list(islice(known, COMPARED))
-    lowered = {name.lower(): name for name in reversed(names)}
-    word = word.lower()
-    for found in difflib.get_close_matches(word, list(lowered), n=3, cutoff=0.6):
-        # Typing errors seldom begin a word, and endings such as -ation make strangers alike.
-        alike = difflib.SequenceMatcher(None, word, found).ratio() >= 0.7
-        if alike or found[:1] == word[:1]:
-            return lowered[found]
-    return None
-
-
-def meant(word: str, known: Iterable[str], dialect: str | None = None) -> str | None:
-    """`did you mean ...?`, or what to write instead of another framework's word.
-
-    `dialect` is the table of `netspec.dialects` that has such words.
-    """
-    names = list(known)
-    if dialect:
-        from netspec import dialects  # only mistakes pay for it
-
-        if advice := dialects.advice(word, names, getattr(dialects, dialect)):
-            return advice
-    close = close_match(word, names)
-    return f"did you mean `{close}`?" if close else None
-
-
-def suggestion(
-    word: str, known: Iterable[str], what: str = "known names are", dialect: str | None = None
-) -> str | None:
-    """What was meant, or the list of what there is."""
-    names = list(known)
-    more = ", ..." if len(names) > LISTED else ""
-    listed = f"{what} {', '.join(names[:LISTED])}{more}" if names else None
-    return meant(word, names, dialect) or listed
-
-
-def op_hint(kind: str, known: Iterable[str]) -> str | None:
-    """What was meant by a name that is no op or block."""
-    if len(kind) >= 60:
-        return None
-    names = list(known)
-    head = re.match(r"\w+", kind)
-    if head and head[0] != kind and head[0] in names and not kind.endswith("()"):
-        return f"arguments are written by name: {{{head[0]}: {{NAME: ...}}}}"
-    listed = "`netspec schema` lists the ops; blocks are defined under `blocks:`"
-    return meant(kind, names, "OPS") or listed
-
-
-def attribute_hint(name: str, known: Iterable[str]) -> str | None:
-    """What was meant by a name that is no attribute of an op, or no parameter of a block."""
-    return suggestion(name, known, "it has", "ATTRIBUTES")
-
-
-def missing_words(owner: str, names: list[str]) -> tuple[str, str]:
-    """Message and hint for arguments that an op or a block needs."""
-    return f"`{owner}` needs {' and '.join(f'`{n}`' for n in names)}", f"add `{names[0]}: ...`"
-
-
-def text_hint(text: str, kind: str, names: Container[str] = ()) -> str | None:
-    """What was meant by text where something else belongs: a formula, a number, a truth value.
-
-    `kind` is the type of what belongs there, `names` are those that a formula could read.
-    """
-    from netspec.dialects import VALUES, enclosed
-
-    if formula := _forgotten_formula(enclosed(text) or text, names):
-        return f"did you mean `={formula}`?"
-    word = text.lower()
-    if kind == "bool" and word in YAML_1_1:
-        return f"write `{YAML_1_1[word]}`"
-    if text.startswith(_DASHES):
-        return "items of a list begin with `- `, in plain text"
-    if word == "none" or (kind == "Padding" and word in VALUES):
-        return VALUES[word]
-    number = text.replace("_", "")
-    if word in ("true", "false") if kind == "bool" else _is_number(number):
-        return "remove the quotes" if number == text else f"write `{number}`"
-    if text.startswith("(") and text.endswith(")"):
-        return f"a list is written [{text[1:-1]}]"
-    if re.fullmatch(r"\d+(x\d+)+", text):
-        return f"a list is written [{text.replace('x', ', ')}]"
-    return None
-
-
-def _forgotten_formula(text: str, names: Container[str]) -> str | None:
-    """The text, if with an `=` before it it would be a formula over names that there are."""
-    from netspec.formula import Binary, FormulaError, InputShape, Literal, Unary, free, parse
-
-    try:
-        expr = parse(text)
-    except FormulaError:
-        return None
-    read = free(expr)
-    if not all(isinstance(name, InputShape) or name.name in names for name in read):
-        return None
-    if not read and (isinstance(expr, Literal) or not isinstance(expr, (Binary, Unary))):
-        return None
-    return text
-
-
-def show(value: Any) -> str:
-    """A value as messages name it."""
-    if value is None:
-        return "nothing"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        text = value if len(value) <= 40 else value[:37] + "..."
-        return f"text `{text}`"
-    if isinstance(value, (list, tuple)):
-        return f"a list of {len(value)}" if len(value) > 4 else f"the list {_inline(value)}"
-    return "a mapping" if isinstance(value, dict) else str(value)
-
-
-def _inline(value: Any, depth: int = 2) -> str:
-    if isinstance(value, (list, tuple)):
-        if not depth:  # lists of formulas share their items: written out they are exponential
-            return "[...]"
-        items = ", ".join(_inline(v, depth - 1) for v in value[:4])
-        return f"[{items}{', ...' if len(value) > 4 else ''}]"
-    if isinstance(value, dict):
-        return "{...}"
-    if isinstance(value, str) and _is_number(value):
-        return f"'{value}'"
-    return str(value)[:40].lower() if isinstance(value, bool) else str(value)
-
-
-def _registered() -> tuple[str, ...]:
-    from netspec.ops import Op
-
-    return tuple(Op.registry)
-
-
-@cache
-def _validator(kinds: tuple[str, ...]) -> Any:
-    from jsonschema import Draft202012Validator
-
-    return Draft202012Validator(make_schema())
+def explain(error: Any, root: YamlNode, findings: Findings) -> None:
+    """Report one finding of the schema in a document, and poison its place."""
+    path = list(error.absolute_path)
+    nodes = _trail(root, path)
+    if not any(findings.is_poisoned(node) for node in nodes):
+        _explain(error, path, nodes, findings)
 
 
 def _trail(root: YamlNode, path: list[Any]) -> list[YamlNode]:
@@ -266,7 +113,7 @@ def _wrong_value(error: Any, path: list[Any], nodes: list[YamlNode], findings: F
         if key.text in _formula_names(nodes) and error.instance == {key.text: None}:
             hint = f"did you mean `={key.text}`?"
     if isinstance(error.instance, list) and path[-1:] == ["from"]:
-        hint = f"several values are joined first: `concat: {_inline(error.instance)}`"
+        hint = f"several values are joined first: `concat: {inline(error.instance)}`"
     hint = hint or _example(error.schema)
     subject = _subject(path)
     if "x-single" in error.schema and not isinstance(error.instance, list):
@@ -311,13 +158,6 @@ def _texts(schema: Any) -> list[str]:
     options = [schema, *schema.get("anyOf", [])]
     found = [str(o["const"]) for o in options if "const" in o]
     return found + [str(c) for o in options for c in o.get("enum", [])]
-
-
-def _is_number(text: str) -> bool:
-    try:
-        return math.isfinite(float(text))
-    except ValueError:
-        return False
 
 
 def _subject(path: list[Any]) -> str:

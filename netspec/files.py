@@ -11,11 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from netspec.diagnostics import Enough, Findings, Note, SourceText, Span
-from netspec.explain import suggestion, validate
+from netspec.lazy import hints
 from netspec.ops import Op
 from netspec.parse import NAME, NAME_LIMIT, Parser
 from netspec.reader import Mapping, Scalar, Sequence, YamlNode, read
 from netspec.record import record
+from netspec.schema import validate
 from netspec.syntax import KEYWORDS, Block, Library, Model
 
 INCLUDE_LIMIT = 16  # files, one inside the other
@@ -223,7 +224,7 @@ class _Loader:
                 else:
                     scope[name.text] = parser.broken_block(name)
                     if library is not None:
-                        hint = suggestion(name.text, library.blocks, "it has")
+                        hint = hints.suggestion(name.text, library.blocks, "it has")
                         message = f"{key.text} has no block `{name.text}`"
                         self.findings.error("unknown-block", message, name.span, hint)
         return included

@@ -11,6 +11,7 @@ import keyword
 import re
 from typing import TypeAlias
 
+from netspec.lazy import hints
 from netspec.record import value_record
 
 LENGTH_LIMIT = 1000
@@ -292,11 +293,10 @@ class _Converter:
         return text if len(text) <= 30 else text[:27] + "..."
 
     def no_function(self, called: _ast.expr) -> FormulaError:
-        from netspec.explain import suggestion  # only mistakes pay for it
 
         name = self.written(called)
         if isinstance(called, (_ast.Name, _ast.Attribute)):
-            hint = suggestion(name, FUNCTIONS, "there are", "FUNCTIONS")
+            hint = hints.suggestion(name, FUNCTIONS, "there are", "FUNCTIONS")
             return self.wrong(called, f"no function `{name}`", hint or "")
         return self.wrong(called, f"`{name}` is no function", "a product is written `a * b`")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from netspec.lazy import hints
 from netspec.ops.base import FLOAT32_MAX, REQUIRED, Shape
 from netspec.record import value_record
 
@@ -207,6 +208,5 @@ def _require_sense(name: str, arguments: dict[str, Any]) -> None:
 
 
 def _suggestion(name: str, known: dict[str, Any], dialect: str) -> str:
-    from netspec.explain import suggestion  # only mistakes pay for it
 
-    return suggestion(name, known, "known are", dialect) or "it takes no arguments"
+    return hints.suggestion(name, known, "known are", dialect) or "it takes no arguments"

@@ -1,9 +1,9 @@
-"""Import NumPy only when a value is computed, so that checking a spec never pays for it."""
+"""Modules that are imported when they are needed: checking a good spec never pays for them."""
 
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 
 class LazyModule:
@@ -19,3 +19,9 @@ class LazyModule:
         if self._module is None:
             self._module = importlib.import_module(self._name)
         return getattr(self._module, attribute)
+
+
+if TYPE_CHECKING:
+    from netspec import hints as hints
+else:
+    hints = LazyModule("netspec.hints")

@@ -11,10 +11,10 @@ from netspec import arguments
 from netspec.arguments import Params, Shapes
 from netspec.check import check, check_library
 from netspec.diagnostics import Enough, Findings
-from netspec.explain import suggestion
 from netspec.extensions import import_ops
 from netspec.files import uncollected
 from netspec.graph import Graph
+from netspec.lazy import hints
 from netspec.ops.base import DIMENSION_LIMIT
 from netspec.resolve import resolve
 from netspec.syntax import Library, Model
@@ -131,7 +131,7 @@ def _check_once(model: Model, findings: Findings) -> None:
 def _set(model: Model, name: str, value: Any) -> Any:
     known = {p.name: p for p in model.params}
     if name not in known:
-        hint = suggestion(name, known, "it has") or "it has no parameters"
+        hint = hints.suggestion(name, known, "it has") or "it has no parameters"
         raise UsageError(f"{model.name} has no parameter {name!r}", hint)
     try:
         return param_value(known[name], value, model.blocks)
@@ -143,7 +143,7 @@ def _shapes(model: Model, inputs: Mapping[str, Sequence[int]]) -> dict[str, tupl
     declared = {i.name: len(i.shape) for i in model.inputs}
     for name, shape in inputs.items():
         if name not in declared:
-            hint = suggestion(name, declared, "it has")
+            hint = hints.suggestion(name, declared, "it has")
             raise UsageError(f"{model.name} has no input {name!r}", hint)
         if len(shape) != declared[name]:
             sizes = f"{declared[name]} sizes (channels first, without the batch)"

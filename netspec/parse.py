@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 from netspec.diagnostics import Findings, Span
-from netspec.explain import close_match
 from netspec.formula import RESERVED, FormulaError
 from netspec.formula import parse as parse_formula
+from netspec.lazy import hints
 from netspec.ops import Op
 from netspec.reader import Mapping, Scalar, Sequence, YamlNode
 from netspec.syntax import (
@@ -246,7 +246,7 @@ class Parser:
         listed = " and ".join(f"`{text}`" for text in texts[:4])
         place, hint = calls[1][0].span, "write several children as a list, or under `body:`"
         for key, _ in calls:
-            meant = None if key.text in Op.registry else close_match(key.text, MODIFIERS)
+            meant = None if key.text in Op.registry else hints.close_match(key.text, MODIFIERS)
             if meant and key.text not in KEYWORDS:
                 place, hint = key.span, f"did you mean `{meant}`?"
         own = Op.registry[name.plain].attributes if name and name.plain in Op.registry else ()

@@ -7,10 +7,13 @@ a value may be, `x-example` shows one, `x-type` is the type of an attribute and
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
+from netspec.diagnostics import Findings
 from netspec.ops import Op
 from netspec.ops.base import Attribute
+from netspec.reader import YamlNode, plain
 from netspec.syntax import JOINS, PARAM_TYPES
 
 Schema = dict[str, Any]
@@ -52,6 +55,21 @@ def make_schema() -> Schema:
         **_file(ops),
         "$defs": definitions,
     }
+
+
+def validate(root: YamlNode, findings: Findings) -> None:
+    """Report every place where a document does not match the schema, and poison it."""
+    for error in _validator(tuple(Op.registry)).iter_errors(plain(root)):
+        from netspec.explain import explain  # only mistakes pay for it
+
+        explain(error, root, findings)
+
+
+@cache
+def _validator(kinds: tuple[str, ...]) -> Any:
+    from jsonschema import Draft202012Validator
+
+    return Draft202012Validator(make_schema())
 
 
 def expected(attribute: Attribute) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from netspec.explain import op_hint, show, text_hint
 from netspec.initialisers import InitialiserError, canonical
+from netspec.lazy import hints
 from netspec.ops.base import DIMENSION_LIMIT, Attribute
 from netspec.schema import expected
 from netspec.syntax import Block, ParamDecl
@@ -45,7 +45,7 @@ def attribute_value(attribute: Attribute, value: Any) -> Any:
         return value
     if _is_int(value) and attribute.max is None and value > DIMENSION_LIMIT:
         raise ValueProblem(f"`{attribute.name}` is too large: {value}")
-    message = f"`{attribute.name}` must be {expected(attribute)}, not {show(value)}"
+    message = f"`{attribute.name}` must be {expected(attribute)}, not {hints.show(value)}"
     raise ValueProblem(message, _hint(attribute.type, value))
 
 
@@ -58,7 +58,7 @@ def param_value(param: ParamDecl, value: Any, scope: Mapping[str, Block]) -> Any
     value = typed(param, value, scope)
     if param.choices and value not in param.choices:
         choices = ", ".join(f"`{c}`" for c in param.choices)
-        raise ValueProblem(f"`{param.name}` must be one of {choices}, not {show(value)}")
+        raise ValueProblem(f"`{param.name}` must be one of {choices}, not {hints.show(value)}")
     for number in value if isinstance(value, list) else [value]:
         if isinstance(number, (int, float)) and not isinstance(number, bool):
             if param.min is not None and number < param.min:
@@ -100,7 +100,7 @@ def typed(param: ParamDecl, value: Any, scope: Mapping[str, Block]) -> Any:
         "axes": "an int, or a list with one per axis",
         "kind": "the name of an op or block",
     }[param.type]
-    message = f"`{param.name}` must be {words}, not {show(value)}"
+    message = f"`{param.name}` must be {words}, not {hints.show(value)}"
     raise ValueProblem(message, _hint(param.type, value))
 
 
@@ -112,7 +112,7 @@ def _kind(value: str, scope: Mapping[str, Block]) -> KindName:
     name = KindName(value)
     name.block = scope.get(value)
     if name.block is None and value not in Op.registry:
-        hint = op_hint(value, [*scope, *Op.registry])
+        hint = hints.op_hint(value, [*scope, *Op.registry])
         raise ValueProblem(f"unknown op or block `{value}`", hint)
     return name
 
@@ -180,7 +180,7 @@ def _is_number(value: Any) -> bool:
 def _hint(kind: str, value: Any) -> str | None:
     if kind in ("int", "axes", "Axes", "Padding") and isinstance(value, float):
         return "use // or round()"
-    return text_hint(value, kind) if isinstance(value, str) else None
+    return hints.text_hint(value, kind) if isinstance(value, str) else None
 
 
 def _initialiser(attribute: Attribute, value: Any) -> dict[str, Any]:

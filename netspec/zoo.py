@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 
 from netspec.diagnostics import Enough, Findings, SourceText
-from netspec.explain import suggestion
 from netspec.files import load_file
+from netspec.lazy import hints
 from netspec.reader import Mapping, Scalar, read
 from netspec.record import value_record
 from netspec.syntax import Library, Model
@@ -82,7 +82,7 @@ def _in_zoo(name: str) -> Found:
     for file in (f"{name}.yaml", f"{name}.yml"):
         if os.path.isfile(file):
             raise UsageError(f"no spec named {name!r} in the zoo", f"the file here is {file!r}")
-    hint = suggestion(name, zoo_names())
+    hint = hints.suggestion(name, zoo_names())
     meant = hint if hint and hint.startswith("did") else "`netspec list` shows the zoo"
     raise UsageError(f"no spec named {name!r}, neither in the zoo nor as a file", meant)
 
@@ -130,6 +130,6 @@ def load_model(found: Found, findings: Findings) -> Model | None:
         raise UsageError(f"{found.shown} is a library of blocks, not a model", hint)
     if model and found.variant and found.variant not in [v.name for v in model.variants]:
         names = [v.name for v in model.variants]
-        hint = suggestion(found.variant, names, "it has") or "it has none"
+        hint = hints.suggestion(found.variant, names, "it has") or "it has none"
         raise UsageError(f"{found.shown} has no variant {found.variant!r}", hint)
     return model

@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 import netspec
 from netspec import SpecError, UsageError, files
 from netspec.diagnostics import Findings
-from netspec.explain import validate
 from netspec.load import load_found
 from netspec.reader import YamlNode
+from netspec.schema import validate
 from netspec.zoo import Found, zoo_folder
 
 HEAD = "netspec: 1\nname: net\ninputs: {image: [3, 8, 8]}\n"

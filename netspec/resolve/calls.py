@@ -7,7 +7,7 @@ from typing import Any
 
 from netspec.diagnostics import Span
 from netspec.evaluate import UNKNOWN, Unknown
-from netspec.explain import attribute_hint, missing_words, op_hint, show, text_hint
+from netspec.lazy import hints
 from netspec.ops import Op
 from netspec.resolve.frames import Failed, Frame
 from netspec.resolve.values import argument, plain_value
@@ -26,7 +26,7 @@ def called(call: KindCall, frame: Frame) -> Block | type[Op]:
     if op is None:
         if frame.state.findings.is_poisoned(frame.blocks):
             raise Failed  # blocks of this file could not be read
-        hint = op_hint(kind, [*frame.blocks, *Op.registry, *KEYWORDS])
+        hint = hints.op_hint(kind, [*frame.blocks, *Op.registry, *KEYWORDS])
         frame.error("unknown-op", f"unknown op or block `{kind}`", call.span, hint)
         raise Failed
     if op.join:
@@ -42,7 +42,7 @@ def _kind(call: KindCall, frame: Frame) -> str:
     if isinstance(kind, Unknown):
         raise Failed
     if not isinstance(kind, str):
-        message = f"an op or a block must be named here, not {show(kind)}"
+        message = f"an op or a block must be named here, not {hints.show(kind)}"
         frame.error("wrong-type", message, call.span)
         raise Failed
     return kind
@@ -63,7 +63,7 @@ def block_args(block: Block, call: KindCall, frame: Frame) -> list[Arg]:
             raise Failed
         if arg.name and arg.name not in known:
             message = f"block `{block.name}` has no parameter `{arg.name}`"
-            hint = attribute_hint(arg.name, known)
+            hint = hints.attribute_hint(arg.name, known)
             frame.error("unknown-attribute", message, arg.span, hint)
             raise Failed
         named.append(arg if arg.name else Arg(required[0], arg.value, arg.span))
@@ -84,7 +84,7 @@ def param_values(
             message, hint = f"`{owner.name}` needs `{param.name}`", _how_to_set(param, owner)
             frame.error("missing-argument", message, param.span, hint)
     elif missing:
-        message, hint = missing_words(owner.name, [p.name for p in missing])
+        message, hint = hints.missing_words(owner.name, [p.name for p in missing])
         frame.error("missing-argument", message, span, hint)
     for param in owner.params:
         where: Span | None = span
@@ -137,7 +137,7 @@ def op_args(op: type[Op], call: KindCall, frame: Frame) -> tuple[dict[str, Any],
         bad = True
     missing = [n for n in required if n not in values]
     if missing and not bad:
-        message, add = missing_words(op.kind, missing)
+        message, add = hints.missing_words(op.kind, missing)
         frame.error("missing-argument", message, call.span, add)
         bad = True
     for name, value in values.items():
@@ -149,7 +149,7 @@ def op_args(op: type[Op], call: KindCall, frame: Frame) -> tuple[dict[str, Any],
         except ValueProblem as problem:
             hint = problem.hint
             if isinstance(value, str):
-                hint = hint or text_hint(value, "", frame.env)
+                hint = hint or hints.text_hint(value, "", frame.env)
             frame.error("wrong-type", problem.message, places[name], hint)
             bad = True
             continue
@@ -169,7 +169,7 @@ def _warn_of_doubt(op: type[Op], name: str, value: Any, span: Span, frame: Frame
 def _report_no_attribute(name: str, op: type[Op], arg: Arg, frame: Frame) -> None:
     if name:
         message = f"`{op.kind}` has no attribute `{name}`"
-        hint = attribute_hint(name, op.attributes)
+        hint = hints.attribute_hint(name, op.attributes)
         frame.error("unknown-attribute", message, arg.span, hint)
     elif not isinstance(arg.value, ListValue):  # reported by the check
         message = f"`{op.kind}` takes arguments by name"

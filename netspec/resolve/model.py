@@ -8,8 +8,8 @@ from typing import Any
 from netspec import trace
 from netspec.diagnostics import Findings, Span
 from netspec.evaluate import UNKNOWN, Unknown
-from netspec.explain import show
 from netspec.graph import Graph, Output, Value
+from netspec.lazy import hints
 from netspec.ops import Op
 from netspec.ops.base import DIMENSION_LIMIT
 from netspec.resolve.bodies import resolve_body
@@ -99,7 +99,7 @@ def _inputs(frame: Frame, shapes: Mapping[str, tuple[int, ...]]) -> list[Value]:
             size = plain_value(item, frame)
             good = isinstance(size, int) and not isinstance(size, bool)
             if not isinstance(size, Unknown) and not (good and 1 <= size <= DIMENSION_LIMIT):
-                message = f"a size must be an int from 1 to {DIMENSION_LIMIT}, not {show(size)}"
+                message = f"a size is an int from 1 to {DIMENSION_LIMIT}, not {hints.show(size)}"
                 hint = "use // or round()" if isinstance(size, float) else None
                 frame.error("wrong-type", message, item.span, hint)
                 size = UNKNOWN

@@ -6,9 +6,9 @@ import math
 from typing import Any
 
 from netspec.diagnostics import Note, Span
-from netspec.explain import LISTED
 from netspec.graph import Node, Value, Weight
 from netspec.initialisers import INITIALISERS, InitialiserError, fans
+from netspec.lazy import hints
 from netspec.ops import Op, OpError, Param
 from netspec.resolve.frames import SIZE_LIMIT, Failed, Frame
 
@@ -63,7 +63,8 @@ def _report(
     ]
     if op.join:
         written = {node.output.name: node.span for node in frame.state.nodes}
-        notes += [Note(f"{_label(v)} is {v.type}", written.get(v.name)) for v in inputs[:LISTED]]
+        few = inputs[: hints.LISTED]
+        notes += [Note(f"{_label(v)} is {v.type}", written.get(v.name)) for v in few]
     frame.error(code, message, span, problem.hint, *notes)
 
 

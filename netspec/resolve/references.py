@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from netspec.evaluate import Unknown
-from netspec.explain import suggestion
+from netspec.lazy import hints
 from netspec.ops import Op
 from netspec.resolve.frames import Binding, Failed, Frame, Place, Scope
 from netspec.resolve.values import expand
@@ -61,7 +61,7 @@ def _input(ref: Template, rest: list[str], frame: Frame) -> Binding:
 def _report_missing_part(
     path: str, name: str, binding: Binding, ref: Template, frame: Frame
 ) -> None:
-    hint = suggestion(name, binding.group.names, "it has") if binding.group else None
+    hint = hints.suggestion(name, binding.group.names, "it has") if binding.group else None
     if binding.copy is not None and binding.copy.call is None:
         message = f"`{path}` is left out here by its `when`, so it has no `{name}`"
     elif binding.group is None:
@@ -85,7 +85,7 @@ def _report_unknown(name: str, ref: Template, place: Place) -> None:
         listed = (
             "a block sees its own values only:" if place.frame.trail else "values before it are"
         )
-        hint = suggestion(name, [*known, "input"], listed)
+        hint = hints.suggestion(name, [*known, "input"], listed)
         if groups := [key for key, inside in _groups(place.scope) if name in inside.names]:
             hint = f"did you mean `{groups[0]}.{name}`?"
     place.frame.error("unknown-reference", message, ref.span, hint)

@@ -6,7 +6,7 @@ from typing import Any
 
 from netspec.diagnostics import Span
 from netspec.evaluate import Unknown
-from netspec.explain import show
+from netspec.lazy import hints
 from netspec.resolve.frames import Failed, Frame
 from netspec.resolve.values import plain_value
 from netspec.syntax import ListValue, Repeat
@@ -25,7 +25,7 @@ def turns(repeat: Repeat | None, frame: Frame) -> list[dict[str, Any]]:
     if isinstance(times, Unknown):
         raise Failed
     if not isinstance(times, int) or isinstance(times, bool) or times < 0:
-        message = f"`repeat` must be a count, not {show(times)}"
+        message = f"`repeat` must be a count, not {hints.show(times)}"
         frame.error("wrong-type", message, repeat.times.span)
         raise Failed
     _refuse_too_many(times, repeat, frame)
@@ -38,7 +38,7 @@ def _rows(repeat: Repeat, frame: Frame) -> list[Any]:
     if isinstance(rows, Unknown):
         raise Failed
     if not isinstance(rows, list):
-        message = f"`each` must be a list, not {show(rows)}"
+        message = f"`each` must be a list, not {hints.show(rows)}"
         frame.error("wrong-type", message, repeat.each.span)
         raise Failed
     _refuse_too_many(len(rows), repeat, frame)
@@ -49,7 +49,7 @@ def _row(repeat: Repeat, row: Any, index: int, frame: Frame) -> dict[str, Any]:
     """The names that a row gives."""
     if not repeat.names:
         if not isinstance(row, dict):
-            message = f"rows need names: this one is {show(row)}"
+            message = f"rows need names: this one is {hints.show(row)}"
             frame.error("wrong-type", message, _row_span(repeat, index), "add `as: NAME`")
             raise Failed
         for name in row:
@@ -58,7 +58,8 @@ def _row(repeat: Repeat, row: Any, index: int, frame: Frame) -> dict[str, Any]:
     if not repeat.unpack:
         return {repeat.names[0]: row}
     if not isinstance(row, list) or len(row) != len(repeat.names):
-        message = f"`as` names {len(repeat.names)} values of each row, but this is {show(row)}"
+        count = len(repeat.names)
+        message = f"`as` names {count} values of each row, but this is {hints.show(row)}"
         frame.error("wrong-type", message, _row_span(repeat, index))
         raise Failed
     return dict(zip(repeat.names, row, strict=True))

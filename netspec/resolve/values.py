@@ -6,8 +6,8 @@ from typing import Any
 
 from netspec.diagnostics import Span
 from netspec.evaluate import UNKNOWN, Unknown, UnknownValue, evaluate
-from netspec.explain import show, suggestion, text_hint
 from netspec.formula import FormulaError
+from netspec.lazy import hints
 from netspec.resolve.frames import Failed, Frame
 from netspec.syntax import Arg, Data, Formula, ListValue, MapValue, Template, Value
 
@@ -43,7 +43,7 @@ def _computed(formula: Formula, frame: Frame) -> Any:
     except FormulaError as problem:
         hint = problem.hint
         if problem.message.startswith("unknown name"):
-            hint = suggestion(problem.message.split("`")[1], frame.env, "there are")
+            hint = hints.suggestion(problem.message.split("`")[1], frame.env, "there are")
         where = formula.at(problem.start, problem.end)
         code = "too-large" if steps.left < 0 else "bad-formula"
         frame.error(code, problem.message, where, hint)
@@ -78,8 +78,8 @@ def condition(value: Value, frame: Frame) -> bool:
     if isinstance(result, Unknown):
         raise Failed
     if not isinstance(result, bool):
-        message = f"`when` must be true or false, not {show(result)}"
-        hint = text_hint(result, "bool") if isinstance(result, str) else None
+        message = f"`when` must be true or false, not {hints.show(result)}"
+        hint = hints.text_hint(result, "bool") if isinstance(result, str) else None
         frame.error("wrong-type", message, value.span, hint)
         raise Failed
     return result
@@ -98,7 +98,7 @@ def expand(template: Template, frame: Frame) -> str:
         good = isinstance(value, (int, str)) and not isinstance(value, bool)
         text = str(value)
         if not good or not text.isascii() or not text.replace("_", "0").isalnum():
-            message = f"a name's part must be an int from 0 or a word, not {show(value)}"
+            message = f"a name's part must be an int from 0 or a word, not {hints.show(value)}"
             frame.error("bad-name", message, part.span)
             raise Failed
         texts.append(text)
