@@ -29,6 +29,10 @@ class Site(Protocol):
     def input(self) -> TensorType | None:
         """The type of the first input where it is the same in all copies."""
 
+    @property
+    def operands(self) -> list[tuple[TensorType, ...]]:
+        """The types of all inputs, in each copy."""
+
     def code(self, attribute: str) -> str:
         """A Python expression for an attribute, fit to stand as a call's argument.
 

@@ -14,8 +14,8 @@ from netspec.extensions import import_group
 
 # What Keras calls operations and auxiliary layers, which have no names of their own.
 OPERATIONS = re.compile(
-    r"(absolute|add|divide|erf|expand_dims|flip|get_item|greater|matmul|maximum|mean|moveaxis|multiply|pad"
-    r"|permute|power|reshape|sqrt|square|subtract|take|true_divide|where|zero_padding[123]d"
+    r"(absolute|add|divide|erf|expand_dims|flip|get_item|greater|matmul|maximum|mean|moveaxis|multiply"
+    r"|negative|pad|permute|power|reshape|sqrt|square|subtract|take|true_divide|where|zero_padding[123]d"
     r"|zeros_like)(_\d+)?"
 )
 # How the names of layers end that hold the weights of what bears the name before.
