@@ -13,7 +13,7 @@ from netspec.exports.same import BOUND, Difference
 if TYPE_CHECKING:
     from netspec.exports.training import TrainingReport
 
-SCHEMA = 3
+SCHEMA = 4
 
 AGREED = "agreed"
 ROUNDED = "rounded"

@@ -70,7 +70,7 @@ def judged_again(report: Report, limit: float | None, bound: float | None) -> Re
     same = tuple(
         _row_again(
             row,
-            {name: d.relative for name, d in row.differences.items()},
+            {name: d.unexplained for name, d in row.differences.items()},
             (report.bound, new.bound),
             "another function",
         )
@@ -99,7 +99,8 @@ def _row_again(row: Row, found: dict[str, float], limits: tuple[float, float], w
     Too few bits do not pass under any limit.
     """
     old, new = ([name for name, error in found.items() if not error <= at] for at in limits)
-    decided = row.status == AGREED or (row.status == DISAGREED and old and not is_reduced(row))
+    by_figures = row.reason.startswith(f"{words}: {', '.join(old)}") and not is_reduced(row)
+    decided = row.status == AGREED or (row.status == DISAGREED and old and by_figures)
     if not decided or (row.status == DISAGREED) == bool(new):
         return row
     if not new:
@@ -253,7 +254,7 @@ def _figures(at: _At) -> Figures:
 
 
 def _difference(at: _At) -> Difference:
-    return Difference(at["relative"].number())
+    return Difference(at["relative"].number(), at["rounding"].number())
 
 
 def _blame(at: _At) -> Blame:

@@ -54,6 +54,7 @@ def figures(rms: float, largest: float) -> Figures:
 def a_report(text: str = "net") -> Report:
     """A row of each status; the figures are small numbers, so that ratios are exact."""
     good, bad = Difference(1e-15), Difference(1e-3)
+    beyond = f"beyond the noise: y; {text}"
     return Report(
         spec=text,
         weights="probe weights",
@@ -61,15 +62,19 @@ def a_report(text: str = "net") -> Report:
         rows=(
             Row("torch source", "torch", AGREED, {"y": figures(2.0, 4.0)}, info={"version": text}),
             Row("keras source", "keras", AGREED, {"y": figures(1.0, 1.0), "z": figures(0.0, 0.0)}),
-            Row("onnx export", "onnxruntime", DISAGREED, {"y": figures(9.0, 1.0)}, f"no: {text}"),
+            Row("onnx export", "onnxruntime", DISAGREED, {"y": figures(9.0, 1.0)}, beyond),
             Row("torch export", "onnxruntime", FAILED, reason="NaN", detail=text, seconds=1.25),
             Row("-", "openvino", NOT_RUN, reason="not installed"),
-            Row("keras export", "zero", DISAGREED, {"y": Figures(1.0, 1.0, 0.0, 0.0)}),
+            Row("keras export", "zero", DISAGREED, {"y": Figures(1.0, 1.0, 0.0, 0.0)}, beyond),
         ),
         notes=(text,),
         same=(
             Row("torch source", "torch", AGREED, differences={"y": good}),
-            Row("onnx export", "evaluator", DISAGREED, differences={"y": bad, "z": good}),
+            Row(
+                *("onnx export", "evaluator", DISAGREED),
+                differences={"y": bad, "z": good},
+                reason="another function: y",
+            ),
             Row("net.onnx", "evaluator", ROUNDED, differences={"y": Difference(1e-7)}),
         ),
         blames=(
@@ -200,6 +205,11 @@ def test_a_row_that_its_figures_did_not_decide_keeps_its_status() -> None:
     row = Row("onnx export", "openvino", DISAGREED, {"y": figures(1.0, 1.0)}, "bfloat16")
     report = replace(a_report(), rows=(row,))
     assert judged_again(report, 100.0, None).rows == (row,)
+    # As where a file's nodes are off by more than rounding, though its outputs are not.
+    reason = "another function: fc is off by more than rounded numbers explain"
+    row = Row("a.onnx", "evaluator", DISAGREED, differences={"y": Difference(1e-7)}, reason=reason)
+    report = replace(a_report(), same=(row,))
+    assert judged_again(report, None, 1e-3).same == (row,)
 
 
 def test_judging_back_gives_the_first_verdicts() -> None:

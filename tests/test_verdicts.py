@@ -49,7 +49,10 @@ def changed(report: Report, change: Callable[[Any], object]) -> str:
 
 
 def test_no_limit_makes_float32_of_fewer_bits() -> None:
-    row = Row("torch source", "torch", DISAGREED, {"y": FEW}, info={"bits": REDUCED})
+    row = Row(
+        *("torch source", "torch", DISAGREED, {"y": FEW}, "beyond the noise: y"),
+        info={"bits": REDUCED},
+    )
     assert judged_again(a_report(row), 100.0, None).rows[0].status == DISAGREED
     exact = replace(row, info={"bits": {"conv": 24, "matmul": 24}})
     assert judged_again(a_report(exact), 100.0, None).rows[0].status == AGREED
