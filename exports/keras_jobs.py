@@ -10,6 +10,7 @@ import numpy as np
 
 from netspec.exports import keras_engine, precision
 from netspec.exports.arrays import load_arrays, save_arrays
+from netspec.exports.batches import holding, joined
 from netspec.exports.model_source import by_name, load_model, round_attributes
 from netspec.exports.tracing import Trace
 
@@ -28,8 +29,9 @@ def run(
 ) -> dict[str, Any]:
     """Run the source's model on an .npz of channels-first inputs; outputs go to an .npz.
 
-    `mode` is one of `keras_engine`. With `trace`, every value of one sample goes to that .npz, as
-    Keras has it, channels last and without being compiled.
+    In float64 the first sample is run alone as well (`batches`). `mode` is one of `keras_engine`.
+    With `trace`, every value of one sample goes to that .npz, as Keras has it, channels last and
+    without being compiled.
 
     Raises:
         UnavailableError: there is no such device.
@@ -38,7 +40,13 @@ def run(
     with keras_engine.prepare(dtype, device):
         model = load(source, weights, dtype)
         arrays = load_arrays(inputs)
-        values = {name: np.moveaxis(x, 1, -1).astype(dtype) for name, x in arrays.items()}
+        given = holding(arrays, sample) if trace else arrays
+        values = {name: np.moveaxis(x, 1, -1).astype(dtype) for name, x in given.items()}
+        alone = None
+        if dtype == "float64" and not trace:
+            # As users call it: what is said of training by default is held to be inference.
+            first = {name: x[:1] for name, x in values.items()}
+            alone = _arrays(by_name(call(model, first, training=None), names))
         outputs = by_name(_applied(model, mode)(values), names)
         info: dict[str, Any] = {
             "version": keras_engine.VERSION,
@@ -48,9 +56,15 @@ def run(
             _record(model, values, sample, trace)
         elif dtype == "float32":
             info |= {"settings": keras_engine.settings(), "bits": _bits(mode)}
-    found = {name: keras.ops.convert_to_numpy(y) for name, y in outputs.items()}
-    save_arrays(result, {name: np.moveaxis(y, -1, 1) for name, y in found.items()})
+    found = _arrays(outputs)
+    save_arrays(result, joined(alone, found) if alone else found)
     return info
+
+
+def _arrays(outputs: dict[str, Any]) -> dict[str, Any]:
+    """Channels first."""
+    found = {name: keras.ops.convert_to_numpy(y) for name, y in outputs.items()}
+    return {name: np.moveaxis(y, -1, 1) for name, y in found.items()}
 
 
 def _applied(model: keras.Model, mode: str) -> Callable[[dict[str, Any]], Any]:
@@ -108,7 +122,7 @@ def load(source: str, weights: str, dtype: str) -> keras.Model:
     return model
 
 
-def call(model: keras.Model, values: dict[str, Any]) -> Any:
+def call(model: keras.Model, values: dict[str, Any], training: bool | None = False) -> Any:
     """Apply a functional model to channels-last values by input name, at inference."""
     ordered = [values[tensor.name] for tensor in model.inputs]
-    return model(ordered if len(ordered) > 1 else ordered[0], training=False)
+    return model(ordered if len(ordered) > 1 else ordered[0], training=training)

@@ -27,6 +27,9 @@ SENSITIVITY = 0.01
 
 SPREADS = {
     "batch_norm": 0.03,  # a variance of 1e-3, so that eps matters
+    # Far enough for values beyond 6, where a clipped variant or an approximation would differ.
+    **dict.fromkeys(("relu", "leaky_relu", "prelu", "abs", "softplus"), 8.0),
+    **dict.fromkeys(("elu", "gelu", "mish", "silu"), 3.0),
     "relu6": 4.0,
     "hard_sigmoid": 2.5,
     "hard_swish": 2.5,
@@ -49,6 +52,7 @@ FLAT = {
 }
 """Up to where and from where an op's result does not change with its input."""
 
+THROUGH = ("add", "avg_pool", "sub")  # whose results spread about as their inputs do
 SILENT = 0.01  # of a node's channels may be cut off
 FEW, MANY = 2, 7  # samples
 FAINT = 1e-3  # times a sample's contrast and level
@@ -58,16 +62,22 @@ CHEAP = 10**9  # multiply-accumulates that `MANY` samples may cost
 def probe_inputs(graph: Graph, seed: int, batch: int) -> Inputs:
     """Random samples with detail, coarse structure, and contrast and level of their own.
 
-    White noise alone would look the same to a network that ends in an average. Where images are
-    standardised, the last of many samples has so little contrast that the deviation's floor acts.
+    White noise alone would look the same to a network that ends in an average. A network that
+    scales its input first, as `normalize` does, gets samples scaled the other way: pixels from 0
+    to 255 that differ by 1 would be all but constant to it. Where images are standardised, the
+    last of many samples has so little contrast that the deviation's floor acts.
     The first samples are the same however many there are.
     """
     samples = {
-        value.name: np.concatenate(
-            [
-                _sample(np.random.Generator(np.random.Philox([seed, (index << 32) + n])), value)
-                for n in range(batch)
-            ]
+        value.name: _before_scaling(
+            graph,
+            value,
+            np.concatenate(
+                [
+                    _sample(np.random.Generator(np.random.Philox([seed, (index << 32) + n])), value)
+                    for n in range(batch)
+                ]
+            ),
         )
         for index, value in enumerate(graph.inputs)
     }
@@ -136,6 +146,23 @@ def insensitive(truth: Mapping[str, Array]) -> list[str]:
     ]
 
 
+def _before_scaling(graph: Graph, value: Value, x: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What the ops that scale an input first make `x` of."""
+    scalings: list[tuple[Array, Array]] = []
+    found = value
+    while len(readers := [node for node in graph.nodes if found in node.inputs]) == 1:
+        (node,) = readers
+        if node.op.kind not in ("affine", "normalize"):
+            break
+        shape = (1, found.type.channels, *(1,) * found.type.rank)
+        zero = node.op.reference(np.zeros(shape))
+        scalings.append((node.op.reference(np.ones(shape)) - zero, zero))
+        found = node.output
+    for scale, shift in reversed(scalings):
+        x = np.where(scale == 0.0, x, (x - shift) / np.where(scale == 0.0, 1.0, scale))
+    return x.astype(np.float32)
+
+
 def _sample(rng: np.random.Generator, value: Value) -> NDArray[np.float32]:
     channels, spatial = value.type.channels, value.type.spatial
     coarse = rng.standard_normal((1, channels, *(min(5, size) for size in spatial)))
@@ -187,7 +214,9 @@ class _Calibration:
             return _rounded(0.3 * normal)
         if weight.name == "" or len(shape) > 1:
             return _rounded(normal)
-        return _rounded(self.rng.uniform(0.1, 0.4, shape))  # slopes, and scales until calibrated
+        # Slopes, on both sides of 0 and 1, and scales; variances are calibrated.
+        least, most = (-0.5, 1.5) if weight.name == "weight" else (0.1, 0.4)
+        return _rounded(self.rng.uniform(least, most, shape))
 
     def _set_spread(self, node: Node, output: Array) -> Array:
         """Scale the weight, and move the bias, until each channel's values lie about its zero.
@@ -209,7 +238,7 @@ class _Calibration:
         return output * scale + shift.reshape(-1, *(1,) * (output.ndim - 2))
 
     def _set_statistics(self, node: Node, x: Array) -> None:
-        """Running statistics near the data's own, and scales of either size about 1."""
+        """Running statistics near the data's own, and scales about 1 in size, some negative."""
         own = {w.name: w.key for w in node.weights}
         axes = (0, *range(2, x.ndim))
         mean, variance = x.mean(axes), x.var(axes)
@@ -221,7 +250,9 @@ class _Calibration:
         self.weights[own["running_var"]] = _rounded(variance * self.rng.uniform(0.8, 1.25, shape))
         spread = self._wanted(node.output)
         if "weight" in own:
-            self.weights[own["weight"]] = _rounded(spread * self.rng.uniform(0.6, 1.4, shape))
+            sign = np.where(self.rng.random(shape) < 0.25, -1.0, 1.0)
+            scales = sign * self.rng.uniform(0.6, 1.4, shape)
+            self.weights[own["weight"]] = _rounded(spread * scales)
         self.weights[own["bias"]] = _rounded(0.3 * spread * self.rng.standard_normal(shape))
 
     def _wanted(self, value: Value) -> float:
@@ -232,7 +263,7 @@ class _Calibration:
             for reader in self.readers.get(current, ()):
                 if reader.op.kind in SPREADS:
                     return SPREADS[reader.op.kind]
-                through = reader.op.kind in EXACT or reader.op.kind == "avg_pool"
+                through = reader.op.kind in EXACT or reader.op.kind in THROUGH
                 if through and reader.output not in seen:
                     seen.add(reader.output)
                     queue.append(reader.output)

@@ -126,7 +126,7 @@ _RULES: dict[str, Rule] = {
     "sigmoid": lambda op, x, y, w: 1.0,
     "elu": lambda op, x, y, w: 2.0,
     "softplus": lambda op, x, y, w: 2.0 * np.maximum(1.0, np.abs(y)),
-    "silu": lambda op, x, y, w: 2.0 * np.abs(x),
-    "gelu": lambda op, x, y, w: 2.0 * np.abs(x),
-    "mish": lambda op, x, y, w: 2.0 * np.abs(x),
+    "silu": lambda op, x, y, w: np.abs(x) + np.abs(y),
+    "gelu": lambda op, x, y, w: np.abs(x) + np.abs(y),
+    "mish": lambda op, x, y, w: np.abs(x) + np.abs(y),
 }

@@ -14,6 +14,7 @@ from torch.overrides import TorchFunctionMode
 
 from netspec.exports import precision
 from netspec.exports.arrays import load_arrays, save_arrays
+from netspec.exports.batches import holding, joined
 from netspec.exports.model_source import by_name, load_model, round_attributes
 from netspec.exports.tracing import Trace
 from netspec.exports.worker import JobError, UnavailableError
@@ -33,9 +34,10 @@ def run(
 ) -> dict[str, Any]:
     """Run the source's model in eval mode on an .npz of inputs; outputs go to an .npz.
 
-    In float64 the result also tells the number of weights, and of those that the inputs reach; in
-    float32 the bits of the arithmetic. With `trace`, every value of one sample goes to that .npz,
-    as the model has it without being compiled.
+    In float64 the first sample is run alone as well (`batches`), and the result also tells the
+    number of weights, and of those that the inputs reach; in float32 the bits of the arithmetic.
+    With `trace`, every value of one sample goes to that .npz, as the model has it without being
+    compiled.
 
     Raises:
         UnavailableError: there is no such device.
@@ -48,7 +50,13 @@ def run(
     apply: Callable[..., Any] = torch.compile(model) if compiled and not trace else model
     kind = getattr(torch, dtype)
     info: dict[str, Any] = {"version": torch.__version__, "device": _name(device)}
-    values = [torch.from_numpy(x).to(device, kind) for x in load_arrays(inputs).values()]
+    arrays = load_arrays(inputs)
+    given = holding(arrays, sample) if trace else arrays
+    values = [torch.from_numpy(x).to(device, kind) for x in given.values()]
+    alone = None
+    if dtype == "float64" and not trace:
+        with torch.no_grad():
+            alone = by_name(apply(*(x[:1] for x in values)), names)
     recorder = _Recorder(Trace(sample), len(values[0]))
     watched = recorder if trace else nullcontext()
     with torch.set_grad_enabled(dtype == "float64"), recorder.trace.saved(trace), watched:
@@ -59,8 +67,13 @@ def run(
         info["weights"], info["live"] = _reach(model, outputs.values())
     elif not trace:
         info |= {"settings": settings(), "bits": _bits(device, compiled)}
-    save_arrays(result, {name: y.detach().cpu().numpy() for name, y in outputs.items()})
+    found = _arrays(outputs)
+    save_arrays(result, joined(_arrays(alone), found) if alone else found)
     return info
+
+
+def _arrays(outputs: dict[str, torch.Tensor]) -> dict[str, Any]:
+    return {name: y.detach().cpu().numpy() for name, y in outputs.items()}
 
 
 def force_float32() -> None:
