@@ -124,6 +124,15 @@ BUILT_IN = (
         {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"},
     ),
     Runtime(
+        "keras-jax-cuda",
+        "keras_run",
+        _needs("keras", "jax"),
+        "keras",
+        {"mode": "xla", "device": "gpu"},
+        # JAX would take most of a GPU's memory at once, which others may be using.
+        {"KERAS_BACKEND": "jax", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"},
+    ),
+    Runtime(
         "keras-torch",
         "keras_run",
         _needs("keras", "torch"),

@@ -1,53 +1,66 @@
-"""The case table of the ops as one network: each case has inputs and an output of its own.
+"""The case table of the ops as one spec: each case has inputs and an output of its own.
 
 So any backend is held to the whole table by one verification, on any runtime.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
 
+import netspec
 from netspec.backends.lowering import NotLowered
-from netspec.diagnostics import SourceText, Span
-from netspec.graph import Graph, Node, Output, Value, Weight
+from netspec.graph import Graph
 from netspec.ops import Op
 from netspec.ops.base import Case
-from netspec.types import TensorType
 
-SPAN = Span(SourceText.of("the case table", ""), 1, 1, 1, 1)
-Branch = tuple[list[Value], Node]
+Branch = tuple[dict[str, tuple[int, ...]], dict[str, Any]]
+"""The inputs of a case, and its nodes; the last one's value is its output."""
 
 
-def table(kinds: Iterable[str], accepts: Callable[[Graph], object] = lambda graph: None) -> Graph:
-    """The network of all cases of these ops, less those for which `accepts` raises NotLowered."""
-    branches = []
+def table(
+    path: Path, kinds: Iterable[str], accepts: Callable[[Graph], object] = lambda graph: None
+) -> Path:
+    """Write the network of all cases of these ops, less those at which `accepts` says NotLowered.
+
+    It replaces the file at `path`, which is returned.
+    """
+    branches = {}
     for kind in kinds:
         for number, case in enumerate(Op.registry[kind].cases):
-            branch = _branch(f"{kind}_{number}", kind, case)
+            name = f"{kind}_{number}"
+            branch = _branch(name, kind, case)
             try:
-                accepts(_graph([branch]))
+                accepts(netspec.load(_written(path, {name: branch})))
             except NotLowered:
                 continue
-            branches.append(branch)
-    return _graph(branches)
+            branches[name] = branch
+    return _written(path, branches)
 
 
 def _branch(name: str, kind: str, case: Case) -> Branch:
-    shapes = enumerate(case.shapes)
-    inputs = [Value(f"{name}_x{at}", TensorType(shape)) for at, shape in shapes]
-    types = tuple(value.type for value in inputs)
-    op = Op.registry[kind](case.attributes, types)
-    weights = tuple(
-        Weight(
-            f"{name}.{p.name}" if p.name else name, p.name, p.shape, p.init, p.trainable, p.dtype
-        )
-        for p in op.params(*types)
-    )
-    return inputs, Node(name, op, tuple(inputs), Value(name, op.infer(*types)), weights, SPAN)
+    inputs = {f"{name}_x{at}": shape for at, shape in enumerate(case.shapes)}
+    if Op.registry[kind].join:
+        return inputs, {name: {kind: list(inputs), "from": next(iter(inputs))}}
+    node = {kind: case.attributes}
+    if not inputs:  # it makes its value of nothing, and a network computes something of an input
+        shape = Op.registry[kind](case.attributes, ()).infer().shape
+        return {f"{name}_x": shape}, {name: node, f"{name}_sum": {"add": [name, f"{name}_x"]}}
+    (source,) = inputs
+    return inputs, {name: {**node, "from": source}}
 
 
-def _graph(branches: list[Branch]) -> Graph:
-    inputs = tuple(value for values, _ in branches for value in values)
-    nodes = tuple(node for _, node in branches)
-    outputs = tuple(Output(node.path, node.output) for node in nodes)
-    return Graph("cases", {}, inputs, outputs, nodes, None)
+def _written(path: Path, branches: dict[str, Branch]) -> Path:
+    """JSON is YAML; a line for each part of the spec."""
+    parts = {
+        "inputs": {
+            name: shape for inputs, _ in branches.values() for name, shape in inputs.items()
+        },
+        "body": {name: node for _, nodes in branches.values() for name, node in nodes.items()},
+        "outputs": {f"{name}_y": list(nodes)[-1] for name, (_, nodes) in branches.items()},
+    }
+    lines = [f"{key}: {json.dumps(value)}" for key, value in parts.items()]
+    path.write_text("\n".join(["netspec: 1", "name: cases", *lines]) + "\n", encoding="utf-8")
+    return path

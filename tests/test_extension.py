@@ -312,22 +312,25 @@ def test_nothing_exports_through_a_backend_that_only_writes_source(
     assert list(tmp_path.iterdir()) == [Path(five)]
 
 
-def test_the_case_table_runs_on_the_backend() -> None:
+def test_the_case_table_runs_on_the_backend(tmp_path: Path) -> None:
     """All cases of its ops at once, as one network."""
     script = """
 import sys
 sys.path.insert(0, sys.argv[1])
+from pathlib import Path
+import netspec
 import netspec_numpy
 from netspec.exports.verify import verify_graph
 from op_cases import table
 
-graph = table(netspec_numpy.OPS, netspec_numpy.source)
+graph = netspec.load(table(Path(sys.argv[2]), netspec_numpy.OPS, netspec_numpy.source))
 report = verify_graph(graph, lambda backend: netspec_numpy.source(graph), backends=["numpy"])
 print(report.render())
 kinds = {node.op.kind for node in graph.nodes}
 print(len(graph.nodes), bool(report), kinds == set(netspec_numpy.OPS))
 """
-    count, agreed, all_kinds = python(script, str(PLUGINS.parent)).split()[-3:]
+    told = python(script, str(PLUGINS.parent), str(tmp_path / "cases.yaml"))
+    count, agreed, all_kinds = told.split()[-3:]
     assert int(count) >= 10
     assert (agreed, all_kinds) == ("True", "True")
 
