@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from netspec.exports.arrays import load_arrays, save_arrays
 from netspec.exports.export import Source, export_graph, save_weights
 from netspec.exports.finished import keeps_weights
+from netspec.exports.fit import require_fit
 from netspec.exports.noise import ComparisonError, Prediction, judge
 from netspec.exports.onnx_file import interface
 from netspec.exports.plan import Task
@@ -25,7 +26,7 @@ from netspec.exports.qualify import explained, is_reduced, proven, qualified
 from netspec.exports.report import AGREED, DISAGREED, FAILED, NOT_RUN, ROUNDED, Blame, Row
 from netspec.exports.same import difference
 from netspec.exports.weights import Weights
-from netspec.exports.worker import UnavailableError, WorkerError, one_line
+from netspec.exports.worker import JobError, UnavailableError, WorkerError, one_line
 from netspec.graph import Graph
 
 WORKERS = 2
@@ -159,6 +160,8 @@ class Bench:
             sample = self._worst_sample(results) if departed else None
         except UnavailableError as problem:
             return Outcome(Row(*name, NOT_RUN, reason=str(problem)))
+        except JobError as problem:  # the file is refused before a worker starts
+            return Outcome(Row(*name, FAILED, reason=str(problem)))
         except WorkerError as failure:
             row = Row(*name, FAILED, reason=failure.reason, detail=failure.tail)
             return Outcome(row, task, arguments, 0 if arguments and failure.raised else None)
@@ -175,11 +178,9 @@ class Bench:
             names = list(self.predictions)
             return {"source": str(path), "weights": str(self._weights), "names": names}
         model = task.file or exports[str(task.backend), self._stored(task)].result()
-        if not model.is_file():
-            raise FileNotFoundError(f"there is no file {model.name}")
-        if task.file:
-            interface(model)  # what no runtime can read is refused here, in one line
         shapes = {output.name: output.value.type.shape for output in self.graph.inference_outputs}
+        if task.file:  # what no runtime can read is refused here, in one line
+            require_fit(interface(model), self.inputs, shapes)
         return {"model": str(model), "outputs": shapes}
 
     @property

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from netspec.exports.arrays import load_arrays, save_arrays
-from netspec.exports.evaluator import NotEvaluatedError, Program
+from netspec.exports.evaluator import EvaluationError, NotEvaluatedError, Program
 from netspec.exports.fit import Array, Arrays, run_fitted
-from netspec.exports.onnx_file import flaw, interface
+from netspec.exports.onnx_file import interface
+from netspec.exports.refusals import over_file
 from netspec.exports.tracing import Trace
-from netspec.exports.worker import JobError, UnavailableError
+from netspec.exports.worker import UnavailableError, one_line, shortened
 
 
+def _told(error: Exception) -> str:
+    """An error that names its node or tensor stands for itself."""
+    return shortened(str(error)) if isinstance(error, EvaluationError) else one_line(error)
+
+
+@over_file(_told)
 def run(
     model: str,
     inputs: str,
@@ -34,6 +40,7 @@ def run(
     """
     ports = interface(model)
     recorded = Trace(sample)
+    notes: list[str] = []
     done = 0
 
     def once(feeds: Arrays) -> Sequence[Array]:
@@ -48,14 +55,8 @@ def run(
         with recorded.saved(trace):
             if trace:
                 recorded.constants(program.stored)
-            results = run_fitted(ports, load_arrays(inputs), outputs, once)
+            results = run_fitted(ports, load_arrays(inputs), outputs, once, notes=notes)
     except NotEvaluatedError as lack:
         raise UnavailableError(f"not evaluated: {lack}") from None
-    except JobError:
-        raise
-    except Exception as error:  # in an invalid file it may be any
-        if reason := flaw(model):
-            raise JobError(f"{Path(model).name} is not valid ONNX: {reason}") from error
-        raise
     save_arrays(result, results)
-    return {"stored": ports.dtype}
+    return {"stored": ports.dtype, "notes": notes}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from netspec.exports.worker import JobError, plain, shortened
 from netspec.graph import Graph
 from netspec.types import TensorType
 
@@ -68,19 +69,38 @@ def interface(path: str | os.PathLike[str]) -> Interface:
     """The interface of a file.
 
     Raises:
-        ValueError: the file cannot be read as ONNX, or computes nothing.
+        JobError: the file cannot be read as ONNX, or computes nothing.
     """
-    import onnx
-
-    try:
-        model = onnx.load(os.fspath(path), load_external_data=False)
-    except Exception as error:  # protobuf's own error class differs between its versions
-        raise ValueError(f"{Path(path).name} is not a readable ONNX file: {error}") from error
+    model = read_model(path, data=False)
     stored = {tensor.name for tensor in model.graph.initializer}
     inputs = tuple(_read(value) for value in model.graph.input if value.name not in stored)
     if not inputs or not model.graph.output:
-        raise ValueError(f"{Path(path).name} holds no network: it lacks inputs or outputs")
+        raise JobError(f"{Path(path).name} holds no network: it lacks inputs or outputs")
     return Interface(inputs, tuple(_read(value) for value in model.graph.output))
+
+
+def read_model(path: str | os.PathLike[str], *, data: bool = True) -> ModelProto:
+    """The model in a file, with the weights that stand beside it unless `data` is off.
+
+    A pipe or a device would be read for ever, and is refused before it is opened.
+
+    Raises:
+        JobError: there is no such file, or it cannot be read as ONNX.
+    """
+    import onnx
+
+    name = plain(Path(path).name)
+    try:
+        if not Path(path).is_file():
+            what = "is no regular file" if os.path.lexists(path) else "does not exist"
+            raise JobError(f"{name} {what}")
+        return onnx.load(os.fspath(path), load_external_data=data)
+    except PermissionError:
+        raise JobError(f"{name} may not be read: permission denied") from None
+    except JobError:
+        raise
+    except Exception as error:  # protobuf's own error class differs between its versions
+        raise JobError(f"{name} is not a readable ONNX file: {shortened(str(error))}") from error
 
 
 def flaw(path: str | os.PathLike[str]) -> str:
@@ -90,7 +110,7 @@ def flaw(path: str | os.PathLike[str]) -> str:
     try:
         onnx.checker.check_model(os.fspath(path))
     except Exception as error:  # of the checker, or of protobuf
-        return " ".join(str(error).split())
+        return shortened(str(error))
     return ""
 
 
@@ -190,7 +210,9 @@ def _read(value: ValueInfoProto) -> Port:
     import onnx
 
     tensor = value.type.tensor_type
-    dtype = onnx.TensorProto.DataType.Name(tensor.elem_type).lower()
+    kinds = onnx.TensorProto.DataType
+    known = tensor.elem_type in kinds.values()
+    dtype = kinds.Name(tensor.elem_type).lower() if known else f"type {tensor.elem_type}"
     names = {"float": "float32", "double": "float64"}
     shape = tuple(
         axis.dim_value if axis.HasField("dim_value") else axis.dim_param

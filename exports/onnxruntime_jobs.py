@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from typing import Any
 
@@ -12,8 +13,9 @@ from netspec.exports import precision
 from netspec.exports.arrays import load_arrays, save_arrays
 from netspec.exports.fit import Array, Arrays, run_fitted
 from netspec.exports.onnx_file import interface
+from netspec.exports.refusals import over_file, told_by_onnxruntime
 from netspec.exports.tracing import Trace
-from netspec.exports.worker import JobError, UnavailableError, one_line
+from netspec.exports.worker import JobError, UnavailableError, plain
 
 CPU = "CPUExecutionProvider"
 WEBGPU = "WebGpuExecutionProvider"
@@ -26,6 +28,7 @@ class FallbackError(JobError):
     """A session does not compute on the provider that was asked for."""
 
 
+@over_file(told_by_onnxruntime)
 def run(
     model: str,
     inputs: str,
@@ -50,6 +53,7 @@ def run(
     placement, elsewhere = _placement(session, provider)
     names = [output.name for output in session.get_outputs()]
     recorded = Trace(sample)
+    notes: list[str] = []
     done = 0
 
     def once(feeds: Arrays) -> list[Array]:
@@ -62,7 +66,7 @@ def run(
         return list(found[: len(ports.outputs)])
 
     with recorded.saved(trace):
-        results = run_fitted(ports, load_arrays(inputs), outputs, once)
+        results = run_fitted(ports, load_arrays(inputs), outputs, once, notes=notes)
     _require(session, provider)  # a session may also fall back while it runs
     save_arrays(result, results)
     info = {
@@ -70,6 +74,7 @@ def run(
         "device": _device(provider),
         "placement": placement,
         "elsewhere": elsewhere,
+        "notes": notes,
     }
     if not trace:
         probe = _session(precision.onnx_model(), provider, options or {})
@@ -128,7 +133,11 @@ def _session(model: str | bytes, provider: str, options: dict[str, str]) -> Any:
     except Exception as error:  # its exceptions have no common class but this
         if provider == WEBGPU and "adapter" in str(error):
             raise UnavailableError("WebGPU finds no adapter: there is no Vulkan driver") from None
-        raise JobError(f"ONNX Runtime makes no session: {one_line(error)}") from None
+        reason = told_by_onnxruntime(error)
+        if lacking := re.match(r"Could not find an implementation for (\w+)", reason):
+            kind = f"{interface(model).dtype} " if isinstance(model, str) else ""
+            raise UnavailableError(f"{provider} has no {kind}{lacking[1]}") from None
+        raise JobError(f"ONNX Runtime makes no session: {reason}") from None
     _require(session, provider)
     return session
 
@@ -178,7 +187,7 @@ def _placement(session: Any, provider: str) -> tuple[dict[str, int], list[str]]:
         for node in part.get_nodes():
             counts[part.ep_name] += 1
             if part.ep_name != provider:
-                name = node.name or node.op_type
+                name = plain(node.name or node.op_type)
                 elsewhere.append(name)
                 heavy += [name] if any(word in node.op_type for word in HEAVY) else []
     if heavy:

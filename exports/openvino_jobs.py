@@ -11,11 +11,13 @@ from netspec.exports import precision
 from netspec.exports.arrays import load_arrays, save_arrays
 from netspec.exports.fit import run_fitted
 from netspec.exports.onnx_file import interface
+from netspec.exports.refusals import over_file
 from netspec.exports.worker import JobError, one_line
 
 HINT = "INFERENCE_PRECISION_HINT"
 
 
+@over_file()
 def run(
     model: str, inputs: str, result: str, outputs: dict[str, list[int]], hint: str = "f32"
 ) -> dict[str, Any]:

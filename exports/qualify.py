@@ -14,8 +14,9 @@ SHOWN = 5
 def qualified(row: Row) -> Row:
     """The row with the name of its arithmetic; too few bits do not pass, however small the error.
 
-    Nodes that ran elsewhere are listed.
+    Nodes that ran elsewhere are listed, and what the worker notes of the file.
     """
+    row = replace(row, reason=_joined(row.reason, *row.info.get("notes", ())))
     bits = row.info.get("bits")
     if not bits:
         return row
@@ -27,7 +28,7 @@ def qualified(row: Row) -> Row:
     if row.status == AGREED and elsewhere:
         more = f" and {len(elsewhere) - SHOWN} more" if elsewhere[SHOWN:] else ""
         listed = ", ".join(elsewhere[:SHOWN]) + more
-        return replace(row, reason=f"left to another provider: {listed}")
+        return replace(row, reason=_joined(row.reason, f"left to another provider: {listed}"))
     return row
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -41,6 +42,7 @@ FIXED = {"KERAS_BACKEND": "tensorflow"}
 TIMEOUT_S = 1800.0
 TAIL_LINES = 12
 REASON_WIDTH = 300
+ESCAPES = r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b."
 PARSER_TRIPPED = "SystemError: AST constructor recursion depth mismatch"
 
 
@@ -136,7 +138,7 @@ def _result(job: str, code: int, path: Path, log: Path) -> dict[str, Any]:
 
 
 def _tail(log: Path) -> str:
-    lines = log.read_text(errors="replace").splitlines()
+    lines = plain(log.read_text(errors="replace")).splitlines()
     return "\n".join(lines[-TAIL_LINES:])
 
 
@@ -146,9 +148,20 @@ def _result_path(job: Path) -> Path:
 
 def one_line(error: Exception) -> str:
     """An exception's kind and message, for a table."""
-    text = " ".join(str(error).split())
-    short = f"{text[:REASON_WIDTH]}..." if len(text) > REASON_WIDTH else text
+    short = shortened(str(error))
     return f"{type(error).__name__}: {short}" if short else type(error).__name__
+
+
+def shortened(text: str) -> str:
+    """A text in one line that fits a table, without what would steer a terminal."""
+    line = " ".join(plain(text).split())
+    return f"{line[:REASON_WIDTH]}..." if len(line) > REASON_WIDTH else line
+
+
+def plain(text: str) -> str:
+    """The text without ANSI sequences and other control characters, but for line ends and tabs."""
+    text = re.sub(ESCAPES, "", text)
+    return "".join(c for c in text if c.isprintable() or c in "\n\t")
 
 
 def _main(path: Path) -> None:
@@ -157,9 +170,9 @@ def _main(path: Path) -> None:
     try:
         result = getattr(importlib.import_module(module), function)(**job["arguments"])
     except UnavailableError as error:
-        result = {"unavailable": str(error)}
+        result = {"unavailable": plain(str(error))}
     except JobError as error:
-        result = {"error": str(error), "raised": False}
+        result = {"error": plain(str(error)), "raised": False}
     except Exception as error:  # whatever a job raises, the parent is told
         import traceback
 

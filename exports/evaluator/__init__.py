@@ -6,7 +6,7 @@ writer or with the references of the ops; ONNX's own node tests hold it to the s
 
 from __future__ import annotations
 
-from netspec.exports.evaluator.registry import NotEvaluatedError
+from netspec.exports.evaluator.registry import EvaluationError, NotEvaluatedError
 from netspec.exports.evaluator.run import Program, operators
 
-__all__ = ["NotEvaluatedError", "Program", "operators"]
+__all__ = ["EvaluationError", "NotEvaluatedError", "Program", "operators"]

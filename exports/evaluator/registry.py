@@ -18,6 +18,10 @@ class NotEvaluatedError(Exception):
     """A file has something that the evaluator lacks; the message names it."""
 
 
+class EvaluationError(ValueError):
+    """A node or a tensor of a file has no value; the message names it."""
+
+
 def f32(value: float) -> float:
     """The nearest float32: a default of the standard, as an attribute would hold it."""
     return float(np.float32(value))

@@ -15,7 +15,14 @@ import onnx
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from netspec.exports.evaluator import elementwise, linear, norm, reductions, resize, shape, windows
-from netspec.exports.evaluator.registry import OPERATORS, Array, NotEvaluatedError
+from netspec.exports.evaluator.registry import (
+    OPERATORS,
+    Array,
+    EvaluationError,
+    NotEvaluatedError,
+)
+from netspec.exports.onnx_file import read_model
+from netspec.exports.worker import one_line
 
 MODULES = (elementwise, linear, norm, reductions, resize, shape, windows)  # each fills the table
 OLDEST = 7  # the first opset in which operators broadcast as NumPy does
@@ -64,7 +71,7 @@ class Program:
         graph = model.graph
         if graph.sparse_initializer:
             raise NotEvaluatedError("sparse initializers are not evaluated")
-        self.stored = {t.name: self._kept(numpy_helper.to_array(t)) for t in graph.initializer}
+        self.stored = {t.name: self._tensor(t) for t in graph.initializer}
         self.inputs = [value.name for value in graph.input if value.name not in self.stored]
         self.outputs = [value.name for value in graph.output]
         self._steps = [self._step(node) for node in graph.node]
@@ -77,11 +84,7 @@ class Program:
             NotEvaluatedError: as the constructor.
             ValueError: the file cannot be read as ONNX.
         """
-        try:
-            model = onnx.load(os.fspath(path))
-        except Exception as error:  # protobuf's own error class differs between its versions
-            raise ValueError(f"not a readable ONNX file: {error}") from error
-        return Program(model, widen=widen)
+        return Program(read_model(path), widen=widen)
 
     def run(self, inputs: Mapping[str, Array], seen: Seen | None = None) -> dict[str, Array]:
         """The outputs by name. `seen` is called with every value that a node makes, by its name.
@@ -90,6 +93,7 @@ class Program:
 
         Raises:
             NotEvaluatedError: an operator meets a case that is not evaluated.
+            EvaluationError: a node has no value.
         """
         values = dict(self.stored)
         values.update({name: self._kept(np.asarray(x)) for name, x in inputs.items()})
@@ -122,9 +126,14 @@ class Program:
         return _Step(node, function, attributes)
 
     def _apply(self, step: _Step, values: Mapping[str, Array]) -> Iterable[Array]:
-        inputs = [values[name] if name else None for name in step.node.input]
-        with np.errstate(all="ignore"):  # infinities and NaN are values like others
-            result = step.function(*inputs, **step.attributes)
+        try:
+            inputs = [values[name] if name else None for name in step.node.input]
+            with np.errstate(all="ignore"):  # infinities and NaN are values like others
+                result = step.function(*inputs, **step.attributes)
+        except NotEvaluatedError:
+            raise
+        except Exception as error:  # an operator is given whatever the file says
+            raise EvaluationError(f"{_label(step.node)}: {one_line(error)}") from error
         results: Sequence[Any] = result if isinstance(result, tuple) else (result,)
         return [self._kept(np.asarray(value)) for value in results if value is not None]
 
@@ -134,10 +143,18 @@ class Program:
             narrow = value == TensorProto.FLOAT and self._widen
             return np.dtype(np.float64) if narrow else helper.tensor_dtype_to_np_dtype(value)
         if isinstance(value, TensorProto):
-            return self._kept(numpy_helper.to_array(value))
+            return self._tensor(value)
         if isinstance(value, bytes):
             return value.decode()
         return value
+
+    def _tensor(self, tensor: TensorProto) -> Array:
+        try:
+            return self._kept(numpy_helper.to_array(tensor))
+        except NotEvaluatedError:
+            raise
+        except Exception as error:  # what it says of itself may be anything
+            raise EvaluationError(f"the tensor {tensor.name}: {one_line(error)}") from error
 
     def _kept(self, array: Array) -> Array:
         if self._widen and (array.dtype.kind == "f" or array.dtype.name == "bfloat16"):
@@ -145,6 +162,11 @@ class Program:
         if array.dtype.kind == "V" or array.dtype.name.startswith(("bfloat", "float8", "float4")):
             raise NotEvaluatedError(f"values of type {array.dtype} are not evaluated")
         return array
+
+
+def _label(node: NodeProto) -> str:
+    """A node as a message names it."""
+    return f"{node.name or next(iter(node.output), '')} ({node.op_type})"
 
 
 @cache
