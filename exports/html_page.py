@@ -124,7 +124,8 @@ _TAIL = ("status", "", "seconds", "ran with")
 def _measured(row: Row, output: str, *numbers: str) -> str:
     """A line with an output's figures, and what is said of its row."""
     status = "good" if row.status in PASSED else "bad"
-    told = {k: v if isinstance(v, str) else json.dumps(v) for k, v in row.info.items()}
+    known = {k: v for k, v in row.info.items() if v not in ([], {}, "")}
+    told = {k: v if isinstance(v, str) else json.dumps(v) for k, v in known.items()}
     info = ", ".join(f"{name} {value}" for name, value in told.items())
     return "".join(
         [
