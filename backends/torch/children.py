@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keyword
+import re
 from dataclasses import dataclass
 
 from netspec.backends.lowering import NotLowered
@@ -59,8 +60,8 @@ class Owner:
 
     def entry(self, statement: str) -> str | None:
         """A container's statement from `set` as an entry of a dictionary."""
-        name, _, module = statement.removeprefix(f"{self.path}[").partition("] = ")
-        return f"{name}: {module}" if statement == f"{self.path}[{name}] = {module}" else None
+        found = re.fullmatch(rf'{re.escape(self.path)}\[("[^"]*")\] = (.*)', statement)
+        return f"{found[1]}: {found[2]}" if found else None
 
     def get(self, name: str) -> str:
         """The expression that reads a child."""
