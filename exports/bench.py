@@ -31,6 +31,7 @@ from netspec.graph import Graph
 
 WORKERS = 2
 LARGE = 2**24  # weights, above which exports are made one at a time
+FINISHED_S = 600.0  # for one run of a finished file, which may be made never to end
 HUGE = 2**26  # weights, above which a float64 Keras export would take 12 GiB of memory and more
 
 Array = NDArray[Any]
@@ -111,6 +112,7 @@ class Bench:
         with tempfile.TemporaryDirectory(dir=self.folder) as folder:
             result = Path(folder, "result.npz")
             given = {"inputs": str(self._inputs), "result": str(result), **arguments}
+            given |= {"timeout": FINISHED_S} if task.file else {}
             info = task.runtime.run(**given, **options)
             return load_arrays(result), info
 
@@ -133,7 +135,7 @@ class Bench:
 
     def keeps_weights(self, model: str | os.PathLike[str] | None) -> bool:
         """Whether the one finished file is this, and holds the weights as they are."""
-        if model is None or self._size > HUGE:
+        if model is None or self._size > HUGE or not Path(model).is_file():
             return False
         return keeps_weights(Path(model), self.graph, self.tensors)
 

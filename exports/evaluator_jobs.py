@@ -59,4 +59,5 @@ def run(
     except NotEvaluatedError as lack:
         raise UnavailableError(f"not evaluated: {lack}") from None
     save_arrays(result, results)
+    notes += [program.halves] if program.halves else []
     return {"stored": ports.dtype, "notes": notes}

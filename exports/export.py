@@ -106,11 +106,11 @@ def export_graph(
 
 
 def save_weights(weights: Weights, path: Path) -> None:
-    """Write tensors by key as safetensors."""
+    """Write tensors by key as safetensors, which looks at their memory alone."""
     import numpy as np
     from safetensors.numpy import save_file
 
-    save_file({key: np.ascontiguousarray(w) for key, w in weights.items()}, path)
+    save_file({key: np.asarray(w, order="C") for key, w in weights.items()}, path)
 
 
 def _direct(graph: Graph, weights: Weights, draft: Path, dtype: str) -> None:

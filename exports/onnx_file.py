@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from netspec.exports.onnx_bounds import excess
 from netspec.exports.worker import JobError, plain, shortened
 from netspec.graph import Graph
 from netspec.types import TensorType
@@ -85,7 +86,7 @@ def read_model(path: str | os.PathLike[str], *, data: bool = True) -> ModelProto
     A pipe or a device would be read for ever, and is refused before it is opened.
 
     Raises:
-        JobError: there is no such file, or it cannot be read as ONNX.
+        JobError: there is no such file, it cannot be read as ONNX, or asks for too much.
     """
     import onnx
 
@@ -94,13 +95,16 @@ def read_model(path: str | os.PathLike[str], *, data: bool = True) -> ModelProto
         if not Path(path).is_file():
             what = "is no regular file" if os.path.lexists(path) else "does not exist"
             raise JobError(f"{name} {what}")
-        return onnx.load(os.fspath(path), load_external_data=data)
+        model = onnx.load(os.fspath(path), load_external_data=data)
     except PermissionError:
         raise JobError(f"{name} may not be read: permission denied") from None
     except JobError:
         raise
     except Exception as error:  # protobuf's own error class differs between its versions
         raise JobError(f"{name} is not a readable ONNX file: {shortened(str(error))}") from error
+    if reason := excess(model):
+        raise JobError(f"{name} is not run: {reason}")
+    return model
 
 
 def flaw(path: str | os.PathLike[str]) -> str:

@@ -21,7 +21,10 @@ NOISE = (
     r"Load model from .*? failed:",
     r"Exception during initialization: ",
 )
-RUNNING = r"Non-zero status code returned while running (\w+) node\. Name:'(.*?)' Status Message: "
+RUNNING = (
+    r"Non-zero status code returned while running (\w+) node\. "
+    r"Name:'(.*?)(?:_nchwc)?' Status Message: "  # its own layout, which is no part of the name
+)
 
 
 def over_file(told: Callable[[Exception], str] = one_line) -> Callable[[Job], Job]:

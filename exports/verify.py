@@ -61,7 +61,7 @@ def verify(
         UsageError: there is no such spec, parameter, input, backend or runtime.
         TypeError: an argument is of the wrong type.
         ValueError: the seed is below 0, or the weights are another network's.
-        OSError: the weight file cannot be read.
+        OSError: the weight file cannot be read, or `folder` is a file.
     """
     import netspec
 
@@ -102,6 +102,8 @@ def verify_graph(
     """`verify` of a graph that is already there, with the source that each backend gives it."""
     say = progress or (lambda text: None)
     seed = arguments.seed(seed)
+    if folder is not None and Path(folder).exists() and not Path(folder).is_dir():
+        raise NotADirectoryError(20, "not a folder", os.fspath(folder))
     backends = arguments.names(backends, "backends")
     plan = rounding_plan(backends, arguments.names(runtimes, "runtimes"), model)
     say("making probe weights" if weights is None else "reading weights")

@@ -32,6 +32,8 @@ def load_tensors(path: Path) -> Tensors:
     """
     if not path.is_file():
         raise FileNotFoundError(2, "there is no weight file", str(path))
+    with path.open("rb"):
+        pass  # what may not be read says so, where safetensors finds no file
     if path.suffix == ".safetensors":
         return _safetensors(path)
     if path.suffix in (".pt", ".pth"):

@@ -28,8 +28,8 @@ def read_weights(graph: Graph, weights: WeightsLike) -> Weights:
 
     Raises:
         TypeError: the weights are neither a mapping nor a path.
-        ValueError: keys are missing or unexpected, shapes are others, numbers are not finite, or
-            the file is broken or of another kind.
+        ValueError: keys are missing or unexpected, shapes are others, numbers are not finite,
+            variances are below 0, or the file is broken or of another kind.
         OSError: the file cannot be read.
     """
     weights = _tensors(weights)
@@ -40,7 +40,7 @@ def read_weights(graph: Graph, weights: WeightsLike) -> Weights:
         w.key: _stored(w, weights[w.key] if w.key in weights else np.zeros(w.shape))
         for w in graph.weights
     }
-    _require_finite(graph, tensors)
+    _require_sound(graph, tensors)
     return tensors
 
 
@@ -78,7 +78,7 @@ def read_fitting(graph: Graph, weights: WeightsLike) -> Fitting:
             left.append(f"{w.key} {w.shape}: {found}")
     if not tensors:
         raise ValueError(f"none of these weights fits {graph.name}")
-    _require_finite(graph, tensors)
+    _require_sound(graph, tensors)
     known = {w.key for w in graph.weights}
     return Fitting(tensors, tuple(left), tuple(key for key in weights if key not in known))
 
@@ -107,18 +107,23 @@ def _stored(weight: Weight, value: NDArray[Any]) -> NDArray[Any]:
         return np.asarray(value, weight.dtype)
 
 
-def _require_finite(graph: Graph, tensors: Weights) -> None:
+def _require_sound(graph: Graph, tensors: Weights) -> None:
     """Refuse numbers that would make every comparison with them void.
 
     Raises:
-        ValueError: a tensor holds NaN or infinity.
+        ValueError: a tensor holds NaN or infinity, or a variance below 0, whose root is NaN.
     """
-    found = []
+    variances = {w.key for w in graph.weights if w.name == "running_var"}
+    found, negative = [], []
     for key, tensor in tensors.items():
         if bad := tensor.size - int(np.isfinite(tensor).sum()):
             found.append(f"{key} ({bad:,} of {tensor.size:,})")
+        elif key in variances and (bad := int((tensor < 0).sum())):
+            negative.append(f"{key} ({bad:,} of {tensor.size:,})")
     if found:
         raise ValueError(f"these weights of {graph.name} hold NaN or infinity: {_listed(found)}")
+    if negative:
+        raise ValueError(f"these weights of {graph.name} hold variances < 0: {_listed(negative)}")
 
 
 def _key_problems(graph: Graph, weights: Mapping[str, Any]) -> Iterable[str]:

@@ -39,10 +39,14 @@ ENVIRONMENT = {
 # A runtime may name another engine; a user's setting must not.
 FIXED = {"KERAS_BACKEND": "tensorflow"}
 
+BOUNDED = ("evaluator_run", "onnxruntime_run")
+"""Jobs over files, which may ask for all the memory there is: they are given most of it at most."""
+SHARE = 0.75  # of the machine's memory
+
 TIMEOUT_S = 1800.0
 TAIL_LINES = 12
 REASON_WIDTH = 300
-ESCAPES = r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b."
+ESCAPES = r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[ -/]*[0-~]"
 PARSER_TRIPPED = "SystemError: AST constructor recursion depth mismatch"
 
 
@@ -100,7 +104,10 @@ def _call(
 ) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="netspec-") as folder:
         path = Path(folder, "job.json")
-        path.write_text(json.dumps({"job": JOBS.get(job, job), "arguments": arguments}))
+        # What runs on another device may reserve addresses as it likes.
+        bounded = job in BOUNDED and "provider" not in arguments
+        named = {"job": JOBS.get(job, job), "bounded": bounded, "arguments": arguments}
+        path.write_text(json.dumps(named))
         log = Path(folder, "log.txt")
         # -P: a package named torch in the current folder must not stand for the real one.
         command = [sys.executable, "-P", "-m", "netspec.exports.worker", str(path)]
@@ -164,8 +171,27 @@ def plain(text: str) -> str:
     return "".join(c for c in text if c.isprintable() or c in "\n\t")
 
 
+def _bound_memory() -> None:
+    """Let what this process asks for beyond a share of the memory fail at once, as a MemoryError.
+
+    Else the system would end some process when there is no more, and not always the right one.
+    """
+    try:
+        import resource
+
+        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        bound = int(total * SHARE)
+        if hard == resource.RLIM_INFINITY or bound < hard:
+            resource.setrlimit(resource.RLIMIT_DATA, (bound, hard))
+    except (ImportError, ValueError, OSError):
+        return  # this system has no such limit
+
+
 def _main(path: Path) -> None:
     job = json.loads(path.read_text())
+    if job["bounded"]:
+        _bound_memory()
     module, function = job["job"].split(":")
     try:
         result = getattr(importlib.import_module(module), function)(**job["arguments"])

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from netspec.exports.evaluator.registry import Array, operator
+from netspec.exports.evaluator.registry import Array, operator, require_size
 
 
 @operator("MatMul")
 def matmul(a: Array, b: Array) -> Array:
+    if a.ndim > 1 and b.ndim > 1:
+        require_size((*np.broadcast_shapes(a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1]))
     return np.matmul(a, b)
 
 
@@ -23,7 +25,9 @@ def gemm(
     transA: int = 0,  # noqa: N803  (the standard's names)
     transB: int = 0,  # noqa: N803
 ) -> Array:
-    product = (a.T if transA else a) @ (b.T if transB else b)
+    a, b = a.T if transA else a, b.T if transB else b
+    require_size((len(a), b.shape[-1]))
+    product = a @ b
     scale = product.dtype.type
     result: Array = product if alpha == 1.0 else scale(alpha) * product
     return result if c is None else result + (c if beta == 1.0 else scale(beta) * c)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
@@ -10,6 +11,8 @@ import numpy as np
 Array: TypeAlias = Any  # a NumPy array whose element type only the file knows
 Operator = Callable[..., Any]
 F = TypeVar("F", bound=Operator)
+
+ELEMENTS = 2**30  # of one value: 8 GiB in float64
 
 OPERATORS: dict[str, Operator] = {}
 
@@ -20,6 +23,22 @@ class NotEvaluatedError(Exception):
 
 class EvaluationError(ValueError):
     """A node or a tensor of a file has no value; the message names it."""
+
+
+class TooLargeError(NotEvaluatedError):
+    """A value would have more elements than are evaluated."""
+
+
+def require_size(shape: Iterable[Any]) -> None:
+    """Refuse a shape before memory is taken for it.
+
+    Raises:
+        TooLargeError: it has more than `ELEMENTS` elements.
+    """
+    sizes = [int(size) for size in shape]
+    if (count := math.prod(sizes)) > ELEMENTS:
+        text = f"{count:,}" if count < 2**63 else "more than 2^63"
+        raise TooLargeError(f"with {text} elements is not evaluated")
 
 
 def f32(value: float) -> float:

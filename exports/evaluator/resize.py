@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from netspec.exports.evaluator.registry import Array, NotEvaluatedError, operator
+from netspec.exports.evaluator.registry import Array, NotEvaluatedError, operator, require_size
 
 NEAREST: dict[str, Callable[[Array], Array]] = {
     "round_prefer_floor": lambda x: np.ceil(x - 0.5),
@@ -40,6 +40,8 @@ def resize(
     chosen = [a % x.ndim for a in (range(x.ndim) if axes is None else axes)]
     lengths = [x.shape[a] for a in chosen]
     outputs, factors = _targets(lengths, scales, sizes, keep_aspect_ratio_policy)
+    others = [n for axis, n in enumerate(x.shape) if axis not in chosen]
+    require_size([*others, *map(max, lengths, outputs)])
     kernel = _kernel(mode, cubic_coeff_a)
     result = x
     outside = np.zeros((1,) * x.ndim, np.bool_)
@@ -56,6 +58,7 @@ def resize(
             index = np.clip(NEAREST[nearest_mode](places), 0, n - 1).astype(np.int64)
             result = np.take(result, index, axis)
         elif (n, factor) != (m, 1.0) or coordinate_transformation_mode == "tf_crop_and_resize":
+            require_size((m, n))
             stretch = min(factor, 1.0) if antialias else 1.0
             matrix = _matrix(kernel, places, n, stretch, bool(exclude_outside)).astype(x.dtype)
             result = np.moveaxis(np.tensordot(matrix, result, (1, axis)), 0, axis)

@@ -20,6 +20,8 @@ from netspec.exports.evaluator.registry import (
     Array,
     EvaluationError,
     NotEvaluatedError,
+    TooLargeError,
+    require_size,
 )
 from netspec.exports.onnx_file import read_model
 from netspec.exports.worker import one_line
@@ -71,6 +73,7 @@ class Program:
         graph = model.graph
         if graph.sparse_initializer:
             raise NotEvaluatedError("sparse initializers are not evaluated")
+        self._numbers: Counter[str] = Counter()  # stored ones by type
         self.stored = {t.name: self._tensor(t) for t in graph.initializer}
         self.inputs = [value.name for value in graph.input if value.name not in self.stored]
         self.outputs = [value.name for value in graph.output]
@@ -110,6 +113,16 @@ class Program:
                 values.pop(name, None)
         return {name: values[name] for name in self.outputs}
 
+    @property
+    def halves(self) -> str:
+        """How many of the stored numbers are of 16 bits, in words; empty if none is."""
+        for kind in ("float16", "bfloat16"):
+            if count := self._numbers[kind]:
+                total = sum(self._numbers.values())
+                some = "" if count == total else f"{count:,} of {total:,} of "
+                return f"{some}its stored numbers are {kind}"
+        return ""
+
     def _step(self, node: NodeProto) -> _Step:
         if node.domain not in ("", "ai.onnx") or node.op_type not in OPERATORS:
             domain = f"{node.domain}." if node.domain else ""
@@ -128,13 +141,19 @@ class Program:
     def _apply(self, step: _Step, values: Mapping[str, Array]) -> Iterable[Array]:
         try:
             inputs = [values[name] if name else None for name in step.node.input]
+            if step.function.__module__ == elementwise.__name__:
+                require_size(_broadcast(inputs))
             with np.errstate(all="ignore"):  # infinities and NaN are values like others
                 result = step.function(*inputs, **step.attributes)
+            results: Sequence[Any] = result if isinstance(result, tuple) else (result,)
+            for value in results:
+                require_size(np.shape(value))  # one that is spread takes no memory, but time
+        except TooLargeError as error:
+            raise NotEvaluatedError(f"{_label(step.node)} {error}") from None
         except NotEvaluatedError:
             raise
         except Exception as error:  # an operator is given whatever the file says
             raise EvaluationError(f"{_label(step.node)}: {one_line(error)}") from error
-        results: Sequence[Any] = result if isinstance(result, tuple) else (result,)
         return [self._kept(np.asarray(value)) for value in results if value is not None]
 
     def _attribute(self, attribute: onnx.AttributeProto) -> Any:
@@ -150,7 +169,10 @@ class Program:
 
     def _tensor(self, tensor: TensorProto) -> Array:
         try:
-            return self._kept(numpy_helper.to_array(tensor))
+            array = numpy_helper.to_array(tensor)
+            if "float" in array.dtype.name:
+                self._numbers[array.dtype.name] += array.size
+            return self._kept(array)
         except NotEvaluatedError:
             raise
         except Exception as error:  # what it says of itself may be anything
@@ -162,6 +184,14 @@ class Program:
         if array.dtype.kind == "V" or array.dtype.name.startswith(("bfloat", "float8", "float4")):
             raise NotEvaluatedError(f"values of type {array.dtype} are not evaluated")
         return array
+
+
+def _broadcast(inputs: Sequence[Array | None]) -> tuple[int, ...]:
+    """The shape of what is computed from these element by element; () where they do not fit."""
+    try:
+        return np.broadcast_shapes(*(x.shape for x in inputs if x is not None))
+    except ValueError:  # the operator says so
+        return ()
 
 
 def _label(node: NodeProto) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from netspec.exports.evaluator.registry import Array, NotEvaluatedError, operator
+from netspec.exports.evaluator.registry import Array, NotEvaluatedError, operator, require_size
 
 
 @operator("Constant")
@@ -29,6 +29,7 @@ def constant(
 
 @operator("ConstantOfShape")
 def constant_of_shape(shape: Array, *, value: Array | None = None) -> Array:
+    require_size(shape)
     return np.full(shape, np.float32(0) if value is None else value[0])
 
 
@@ -48,6 +49,7 @@ def cast_like(x: Array, like: Array, *, saturate: int = 1, round_mode: str | Non
 @operator("Range")
 def arange(start: Array, limit: Array, delta: Array) -> Array:
     count = max(math.ceil((limit - start) / delta), 0)
+    require_size([count])
     return start + np.arange(count, dtype=start.dtype) * delta
 
 
@@ -130,6 +132,7 @@ def cut(
 
 @operator("Gather")
 def gather(x: Array, indices: Array, *, axis: int = 0) -> Array:
+    require_size((*indices.shape, *x.shape[:axis], *x.shape[axis:][1:]))
     return np.take(x, indices, axis)
 
 
@@ -161,11 +164,14 @@ def reverse_sequence(x: Array, lengths: Array, *, time_axis: int = 0, batch_axis
 
 @operator("Expand")
 def expand(x: Array, shape: Array) -> Array:
+    sizes = [max(int(s), 1) for s in shape]
+    require_size(sizes)  # before NumPy finds that no address reaches so far
     return np.broadcast_to(x, np.broadcast_shapes(x.shape, tuple(int(s) for s in shape)))
 
 
 @operator("Tile")
 def tile(x: Array, repeats: Array) -> Array:
+    require_size([x.size, *repeats])
     return np.tile(x, repeats)
 
 
@@ -187,6 +193,7 @@ def pad(
         slice(max(-b, 0), n - max(-a, 0)) for (b, a), n in zip(margins, x.shape, strict=True)
     )
     grow = [(max(b, 0), max(a, 0)) for b, a in margins]
+    require_size(n + b + a for n, (b, a) in zip(x[crop].shape, grow, strict=True))
     if mode == "constant":
         return np.pad(x[crop], grow, constant_values=x.dtype.type(0) if value is None else value)
     return np.pad(x[crop], grow, mode=mode)  # type: ignore[call-overload] # a mode by name

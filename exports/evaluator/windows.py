@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from netspec.exports.evaluator.registry import Array, operator
+from netspec.exports.evaluator.registry import Array, operator, require_size
 
 Axes = Sequence[int]
 
@@ -34,7 +34,9 @@ class _Window:
         for size, before, reach in zip(x.shape[2:], self.before, self._reach(), strict=True):
             index.append(slice(None, max(reach - before, 0)))
             margins.append((before, max(reach - before - size, 0)))
-        return np.pad(x[tuple(index)], margins, constant_values=value)
+        kept = x[tuple(index)]
+        require_size(n + b + a for n, (b, a) in zip(kept.shape, margins, strict=True))
+        return np.pad(kept, margins, constant_values=value)
 
     def taps(self) -> Iterator[tuple[tuple[int, ...], tuple[slice, ...]]]:
         """Each element of the window with what it reads in every position."""
@@ -110,6 +112,7 @@ def conv(
     x = window.padded(x, 0)
     out, inner = weight.shape[:2]
     kernels = weight.reshape(group, out // group, inner, *window.kernel)
+    require_size((len(x), out, *window.places))
     result = np.zeros((len(x), group, out // group, math.prod(window.places)), x.dtype)
     for tap, slices in window.taps():
         matrix = np.ascontiguousarray(kernels[(..., *tap)])
@@ -162,6 +165,7 @@ def conv_transpose(
     kernels = weight.reshape(group, inner, out, *weight.shape[2:])
     columns = x.reshape(len(x), group, inner, -1)
     grown = [max(f, b + n) for f, b, n in zip(full, before, size, strict=True)]
+    require_size((len(x), group * out, *grown))
     result = np.zeros((len(x), group * out, *grown), x.dtype)
     spread = _Window(
         tuple(weight.shape[2:]), tuple(strides), tuple(dilations), none, none, x.shape[2:]
