@@ -166,7 +166,7 @@ class Bench:
             return Outcome(Row(*name, FAILED, reason=str(problem)))
         except WorkerError as failure:
             row = Row(*name, FAILED, reason=failure.reason, detail=failure.tail)
-            return Outcome(row, task, arguments, 0 if arguments and failure.raised else None)
+            return Outcome(row, task, arguments, 0 if arguments and failure.answered else None)
         except Exception as error:  # whatever it is, a row must say it
             return Outcome(Row(*name, FAILED, reason=one_line(error)))
         row = replace(row, seconds=time.perf_counter() - start)

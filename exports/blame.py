@@ -10,6 +10,7 @@ away was right. The first node that is not explained departs, since all before i
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -22,6 +23,7 @@ from netspec.exports.noise import THRESHOLD, Noise
 from netspec.exports.report import FAILED, Blame
 from netspec.exports.reproduce import run_alone, write_reproduction
 from netspec.exports.same import BOUND
+from netspec.exports.worker import UnavailableError, WorkerError
 from netspec.graph import Graph, Node, Value
 from netspec.reference import evaluate, node_weights
 
@@ -63,7 +65,8 @@ class Matched:
 def find_blame(bench: Bench, outcome: Outcome, target: Path) -> Blame | None:
     """Run a task again with its values recorded, and name the first node that departs.
 
-    None where the runtime records nothing, or every value of the network is found.
+    Where every value of the network is found, it is the node of the first output that is not
+    returned as it is. None where the runtime records nothing, or all is right when it runs again.
     """
     task = outcome.task
     assert task is not None
@@ -81,16 +84,41 @@ def find_blame(bench: Bench, outcome: Outcome, target: Path) -> Blame | None:
         for value in bench.graph.inputs
     }
     matched = match(bench.graph, bench.tensors, given, values, noise)
+    if outcome.row.status == FAILED and not matched.found:  # it never began
+        return None
     folds = _folds(bench.graph, (outcome.arguments or {}).get("model"))
     # An evaluated file tells every value that it has: only what its exporter joined is hidden.
     most = JOINED if task.dtype == "float64" and task.runtime.backend is None else None
     departure = locate(bench.graph, matched.found, folds=folds, kept=bench.kept, most=most)
     if departure is None:
-        return None
+        return _of_output(bench, outcome, matched, target)
     departure = laid_out(bench.graph, departure, matched, values)
     if outcome.row.status != FAILED:  # else what comes after was never made
         departure = between(bench.graph, bench.tensors, departure, matched, values)
-    return _describe(bench, outcome, departure, matched, values, target)
+    actual = values.nearest(matched.truth[departure.node.output])
+    return _describe(bench, outcome, departure, matched, actual, target)
+
+
+def _of_output(bench: Bench, outcome: Outcome, matched: Matched, target: Path) -> Blame | None:
+    """The node of an output that is right inside the network, and not as it is returned."""
+    assert outcome.task is not None
+    assert outcome.arguments is not None
+    sample = outcome.sample or 0
+    with suppress(WorkerError, UnavailableError):
+        results, _ = bench.run(outcome.task, outcome.arguments)
+        made = {node.output: node for node in bench.graph.inference_nodes}
+        for output in bench.graph.inference_outputs:
+            expected, found = matched.truth.get(output.value), results.get(output.name)
+            if expected is None:  # an input that is returned as it is
+                continue
+            actual = None if found is None else found[sample : sample + 1]
+            if actual is not None and actual.shape != expected.shape:
+                actual = None
+            if actual is None or not _largest(actual - expected) <= matched.bounds[output.value]:
+                departure = Departure(made[output.value], ())
+                alone = f"inside the network it is right: what is returned as {output.name} is not"
+                return _describe(bench, outcome, departure, matched, actual, target, alone)
+    return None
 
 
 def _folds(graph: Graph, model: str | None) -> bool:
@@ -343,12 +371,13 @@ def _describe(
     outcome: Outcome,
     departure: Departure,
     matched: Matched,
-    values: Values,
+    actual: Array | None,
     target: Path,
+    alone: str | None = None,
 ) -> Blame:
+    """The finding; `actual` is what the network has there, `alone` what else is known of it."""
     node = departure.node
     expected = matched.truth[node.output]
-    actual = values.nearest(expected)
     error = np.zeros(expected.shape) if actual is None else np.abs(actual - expected)
     worst = np.unravel_index(int(np.argmax(np.where(np.isnan(error), np.inf, error))), error.shape)
     index = tuple(int(at) for at in worst)
@@ -370,6 +399,6 @@ def _describe(
         expected=float(expected[index]),
         actual=None if actual is None else float(actual[index]),
         relative=None if actual is None else float(error[index] / (_largest(expected) or 1.0)),
-        alone=run_alone(outcome.task, files, bench.folder),
+        alone=run_alone(outcome.task, files, bench.folder) if alone is None else alone,
         files=tuple(map(str, files)),
     )

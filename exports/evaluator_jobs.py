@@ -40,6 +40,7 @@ def run(
     """
     ports = interface(model)
     recorded = Trace(sample)
+    traced = sample if trace else None
     notes: list[str] = []
     done = 0
 
@@ -55,7 +56,7 @@ def run(
         with recorded.saved(trace):
             if trace:
                 recorded.constants(program.stored)
-            results = run_fitted(ports, load_arrays(inputs), outputs, once, notes=notes)
+            results = run_fitted(ports, load_arrays(inputs), outputs, once, traced, notes=notes)
     except NotEvaluatedError as lack:
         raise UnavailableError(f"not evaluated: {lack}") from None
     save_arrays(result, results)

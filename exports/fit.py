@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from netspec.exports.batches import holding, one_then_all
 from netspec.exports.onnx_file import Interface, Port
 from netspec.exports.worker import JobError
 
@@ -23,6 +24,7 @@ def run_fitted(
     inputs: Mapping[str, Array],
     outputs: Mapping[str, Sequence[int]],
     run: Callable[[Arrays], Sequence[Array]],
+    traced: int | None = None,
     notes: list[str] | None = None,
 ) -> Arrays:
     """Run a file on channels-first inputs and return channels-first outputs by the spec's names.
@@ -30,15 +32,27 @@ def run_fitted(
     `outputs` gives each wanted output's shape without the batch. A port is found by its name, which
     may be another where there is one port alone; a channels-last port is recognised by its shape,
     which an output may leave open but not deny: what was taken so is added to `notes`.
-    A file with a fixed batch is run once for each part of that size, the last one filled up.
+    A file with a fixed batch is run once for each part of that size, the last one filled up. Any
+    other is run on one sample alone too (`batches`); with `traced` only the run that gives the
+    result of this sample takes place.
 
     Raises:
         JobError: the ports cannot be those of the spec.
     """
     ports = _paired(interface.inputs, inputs, "input")
     feeds = {port.name: _to_port(port, inputs[name]) for name, port in ports.items()}
-    results = _in_parts(_batch(interface), feeds, run)
-    values = dict(zip((port.name for port in interface.outputs), results, strict=True))
+    size = _batch(interface)
+    names = [port.name for port in interface.outputs]
+
+    def named(feeds: Arrays) -> Arrays:
+        return dict(zip(names, run(feeds), strict=True))
+
+    if size is not None:
+        values = dict(zip(names, _in_parts(size, feeds, run), strict=True))
+    elif traced is not None:
+        values = named(holding(feeds, traced))
+    else:
+        values = one_then_all(named, feeds)
     found = _paired(interface.outputs, outputs, "output")
     return {
         name: _from_port(port, values[port.name], outputs[name], notes)
@@ -114,10 +128,10 @@ def _batch(interface: Interface) -> int | None:
 
 
 def _in_parts(
-    size: int | None, feeds: Arrays, run: Callable[[Arrays], Sequence[Array]]
+    size: int, feeds: Arrays, run: Callable[[Arrays], Sequence[Array]]
 ) -> Sequence[Array]:
     batch = len(next(iter(feeds.values())))
-    if size is None or size == batch:
+    if size == batch:
         return run(feeds)
     # The last part is filled up with the first samples; what they give is cut off again.
     parts = [

@@ -66,7 +66,8 @@ def run(
         return list(found[: len(ports.outputs)])
 
     with recorded.saved(trace):
-        results = run_fitted(ports, load_arrays(inputs), outputs, once, notes=notes)
+        traced = sample if trace else None
+        results = run_fitted(ports, load_arrays(inputs), outputs, once, traced, notes=notes)
     _require(session, provider)  # a session may also fall back while it runs
     save_arrays(result, results)
     info = {
@@ -126,6 +127,8 @@ def _session(model: str | bytes, provider: str, options: dict[str, str]) -> Any:
     elif provider not in ort.get_available_providers():
         raise FallbackError(f"{provider} is not in this build of ONNX Runtime")
     else:
+        if provider != CPU:
+            ort.preload_dlls(directory="")  # CUDA's, where pip installed them
         chosen = {"providers": [(provider, options)]}
     try:
         # By itself it would try again on the CPU, and say so on the standard output alone.

@@ -53,15 +53,15 @@ PARSER_TRIPPED = "SystemError: AST constructor recursion depth mismatch"
 class WorkerError(Exception):
     """A job did not finish. `reason` is one line; `tail` the end of what the worker printed.
 
-    `raised` tells a job that broke down with an exception from one that was killed or stopped, and
-    from one that refused what it was given with a `JobError`, which has no tail either.
+    `answered` tells a job that said what was wrong from one that was killed or stopped: it may run
+    again. One that refused what it was given, with a `JobError`, has no tail.
     """
 
-    def __init__(self, reason: str, tail: str = "", *, raised: bool = False) -> None:
+    def __init__(self, reason: str, tail: str = "", *, answered: bool = False) -> None:
         super().__init__(f"{reason}\n{tail}" if tail else reason)
         self.reason = reason
         self.tail = tail
-        self.raised = raised
+        self.answered = answered
 
 
 class JobError(ValueError):
@@ -138,9 +138,7 @@ def _result(job: str, code: int, path: Path, log: Path) -> dict[str, Any]:
     if "unavailable" in result:
         raise UnavailableError(result["unavailable"])
     if "error" in result:
-        raise WorkerError(
-            result["error"], _tail(log) if result["raised"] else "", raised=result["raised"]
-        )
+        raise WorkerError(result["error"], _tail(log) if result["raised"] else "", answered=True)
     return result
 
 

@@ -13,7 +13,7 @@ from netspec.compiler import source_backend
 from netspec.exports.batches import holding, joined, one_then_all
 from netspec.exports.noise import Prediction
 from netspec.exports.probe import probe_inputs, probe_weights
-from netspec.exports.report import AGREED, DISAGREED, FAILED, Row
+from netspec.exports.report import AGREED, DISAGREED, FAILED, Report, Row
 from netspec.exports.report_file import from_json, judged_again, to_json
 from netspec.exports.same import BOUND, FINER, difference
 from netspec.exports.verify import verify_graph
@@ -48,14 +48,17 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> Graph:
 
 def same(graph: Graph, change: tuple[str, str]) -> Row:
     """The float64 row of torch source after a change."""
+    return measured(graph, change).same[0]
+
+
+def measured(graph: Graph, change: tuple[str, str]) -> Report:
     text = source_backend("torch").source(graph)
     assert change[0] in text
     changed = text.replace(*change)
     with jobs_in_this_process(), tempfile.TemporaryDirectory() as folder:
-        report = verify_graph(
+        return verify_graph(
             graph, lambda _: changed, backends=["torch"], runtimes=["torch"], folder=folder
         )
-    return report.same[0]
 
 
 def test_the_source_as_it_is_agrees(graph: Graph) -> None:
@@ -87,6 +90,15 @@ def test_a_mistake_that_hides_is_found(graph: Graph, change: tuple[str, str]) ->
     assert same(graph, change).status in (DISAGREED, FAILED)
 
 
+def test_what_is_returned_wrongly_is_blamed_on_its_output(graph: Graph) -> None:
+    report = measured(graph, ("        return self.fc(", "        return 1.01 * self.fc("))
+    (blame,) = report.blames
+    assert blame.node == "fc"
+    assert "what is returned as output is not" in blame.render()
+    (shapeless,) = measured(graph, CHANGES["no batch of one"]).blames
+    assert shapeless.node == "flat"
+
+
 def test_a_sample_alone_has_the_first_row() -> None:
     x = np.arange(6.0).reshape(3, 2)
     found = one_then_all(lambda given: {"y": given["x"] + len(given["x"])}, {"x": x})
@@ -99,9 +111,8 @@ def test_a_sample_alone_has_the_first_row() -> None:
 def test_pixels_are_scaled_to_what_the_network_expects(graph: Graph) -> None:
     image = probe_inputs(graph, 0, 7)["image"]
     assert 30.0 < image.std() < 120.0
-    normal = (image - np.float32([[[100]], [[110]], [[120]]])) / np.float32(
-        [[[50]], [[60]], [[70]]]
-    )
+    mean, std = (np.array(x).reshape(1, 3, 1, 1) for x in ((100, 110, 120), (50, 60, 70)))
+    normal = (image - mean) / std
     assert 0.5 < normal.std() < 2.0
 
 

@@ -71,4 +71,4 @@ def _call(job: str, timeout: float, environment: Any, arguments: dict[str, Any])
         except worker.UnavailableError:
             raise
         except Exception as error:  # as a worker's process reports any
-            raise worker.WorkerError(worker.one_line(error), raised=True) from error
+            raise worker.WorkerError(worker.one_line(error), answered=True) from error
