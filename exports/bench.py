@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from netspec.exports.arrays import load_arrays, save_arrays
 from netspec.exports.export import Source, export_graph, save_weights
-from netspec.exports.finished import keeps_weights
+from netspec.exports.finished import Sight, kept_nodes
 from netspec.exports.fit import require_fit
 from netspec.exports.noise import ComparisonError, Prediction, judge
 from netspec.exports.onnx_file import interface
@@ -67,7 +67,7 @@ class Bench:
     folder: Path
     seed: int
     say: Progress
-    kept: bool = False  # whether the finished file holds the weights as they are
+    kept: frozenset[str] = frozenset()  # nodes whose numbers the finished file holds unrounded
 
     def measure(self, *plans: Sequence[Task | Row]) -> tuple[list[Outcome], ...]:
         """Fill the plans' rows; each export is made once, while sources already run."""
@@ -93,8 +93,11 @@ class Bench:
         same = proven([outcome.row for plan in found for outcome in plan])
         return tuple([replace(o, row=explained(o.row, same)) for o in plan] for plan in found)
 
-    def blame(self, outcome: Outcome, target: Path) -> Blame | None:
-        """The first node that departs, with its reproduction in `target`; None if none is found."""
+    def blame(self, outcome: Outcome, target: Path) -> Blame | Sight | None:
+        """The first node that departs, with its reproduction in `target`; None if none is found.
+
+        Of a file whose numbers are rounded where none departs: what cannot be seen in it.
+        """
         from netspec.exports.blame import find_blame
 
         self.say(f"looking for the node where the {outcome.row.subject} departs")
@@ -133,11 +136,11 @@ class Bench:
         """Whether the task's file holds rounded numbers: somebody else's, or too large for more."""
         return task.file is not None or self._stored(task) != task.dtype
 
-    def keeps_weights(self, model: str | os.PathLike[str] | None) -> bool:
-        """Whether the one finished file is this, and holds the weights as they are."""
+    def kept_nodes(self, model: str | os.PathLike[str] | None) -> frozenset[str]:
+        """The nodes whose numbers the one finished file holds as they are, if it is this."""
         if model is None or self._size > HUGE or not Path(model).is_file():
-            return False
-        return keeps_weights(Path(model), self.graph, self.tensors)
+            return frozenset()
+        return kept_nodes(Path(model), self.graph, self.tensors)
 
     @property
     def _inputs(self) -> Path:

@@ -3,13 +3,14 @@
 A value is recognised by what it holds, whatever it is called and in whichever layout, so one search
 serves torch, Keras and every ONNX file. A node is *found* if what the reference makes of the values
 before it, as the network itself has them, is there: errors do not add up along the way. It is
-*explained* if it is found or all that read it are explained: then a value that an exporter folded
-away was right. The first node that is not explained departs, since all before it are.
+*explained* if it is found, or if all that read it are explained: then a value that an exporter
+folded away was right. One that is *near* was not folded away: it is there, a little more off than
+it may be. The first node that is not explained departs, since all before it are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -19,8 +20,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from netspec.exports.finished import Sight, worst_sight
 from netspec.exports.noise import THRESHOLD, Noise
-from netspec.exports.report import FAILED, Blame
+from netspec.exports.report import FAILED, ROUNDED, Blame
 from netspec.exports.reproduce import run_alone, write_reproduction
 from netspec.exports.same import BOUND
 from netspec.exports.worker import UnavailableError, WorkerError
@@ -33,9 +35,7 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 PROBES = 16  # places that are compared before all are
 DRAWS = 8  # of the noise: a single number's bound must not be small by chance
-JOINED = (
-    6  # nodes in a row that an exporter computes in one: a convolution, its norm, its activation
-)
+NEAR = 1e-3  # of a value's largest number: what is no farther off, and no other value, is meant
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,8 @@ class Matched:
 
     `bounds` is how far off each may be; `values` are the network's own where they were found, else
     the reference's; `found` are the paths of nodes whose values are there, `loose` those of them
-    that are there in another shape or layout alone.
+    that are there in another shape or layout alone. `near` are paths of other nodes: of these a
+    value is there that is no other node's, off by more than its bound, yet by little.
     """
 
     truth: dict[Value, Array]
@@ -60,36 +61,31 @@ class Matched:
     values: dict[Value, Array]
     found: set[str]
     loose: set[str]
+    near: set[str]
 
 
-def find_blame(bench: Bench, outcome: Outcome, target: Path) -> Blame | None:
+def find_blame(bench: Bench, outcome: Outcome, target: Path) -> Blame | Sight | None:
     """Run a task again with its values recorded, and name the first node that departs.
 
-    Where every value of the network is found, it is the node of the first output that is not
-    returned as it is. None where the runtime records nothing, or all is right when it runs again.
+    Of a file whose numbers are rounded, where every value is found or explained: what cannot be
+    seen in it. Else it is the node of the first output that is not returned as it is. None where
+    the runtime records nothing, or all is right when it runs again.
     """
     task = outcome.task
     assert task is not None
     values = record(bench, outcome)
     if values is None:
         return None
-    noise = None
-    if task.dtype != "float64":
-        noise = Noise.of(bench.tensors, bench.seed, DRAWS)
-    elif bench.is_finished(task):
-        noise = Noise.of(bench.tensors, bench.seed, DRAWS, stored=True, kept=bench.kept)
-    sample = outcome.sample or 0
-    given = {
-        value: bench.inputs[value.name][sample : sample + 1].astype(np.float64)
-        for value in bench.graph.inputs
-    }
-    matched = match(bench.graph, bench.tensors, given, values, noise)
+    kept = bench.kept if task.file and task.dtype == "float64" else frozenset[str]()
+    matched = _matched(bench, outcome, values, kept)
     if outcome.row.status == FAILED and not matched.found:  # it never began
         return None
     folds = _folds(bench.graph, (outcome.arguments or {}).get("model"))
-    # An evaluated file tells every value that it has: only what its exporter joined is hidden.
-    most = JOINED if task.dtype == "float64" and task.runtime.backend is None else None
-    departure = locate(bench.graph, matched.found, folds=folds, kept=bench.kept, most=most)
+    # An evaluated file tells every value that it has; a runtime may keep some to itself.
+    near = matched.near if task.dtype == "float64" and task.runtime.backend is None else set()
+    departure = locate(bench.graph, matched.found, near=near, folds=folds, kept=kept)
+    if departure is None and outcome.row.status == ROUNDED:
+        return worst_sight(bench.graph, bench.tensors, matched)
     if departure is None:
         return _of_output(bench, outcome, matched, target)
     departure = laid_out(bench.graph, departure, matched, values)
@@ -119,6 +115,22 @@ def _of_output(bench: Bench, outcome: Outcome, matched: Matched, target: Path) -
                 alone = f"inside the network it is right: what is returned as {output.name} is not"
                 return _describe(bench, outcome, departure, matched, actual, target, alone)
     return None
+
+
+def _matched(bench: Bench, outcome: Outcome, values: Values, kept: Collection[str]) -> Matched:
+    """What a task recorded, followed on the sample that is most off."""
+    assert outcome.task is not None
+    noise = None
+    if outcome.task.dtype != "float64":
+        noise = Noise.of(bench.tensors, bench.seed, DRAWS)
+    elif bench.is_finished(outcome.task):
+        noise = Noise.of(bench.tensors, bench.seed, DRAWS, stored=True, kept=kept)
+    sample = outcome.sample or 0
+    given = {
+        value: bench.inputs[value.name][sample : sample + 1].astype(np.float64)
+        for value in bench.graph.inputs
+    }
+    return match(bench.graph, bench.tensors, given, values, noise)
 
 
 def _folds(graph: Graph, model: str | None) -> bool:
@@ -156,7 +168,7 @@ def match(
     off by what rounding explains since the values found before it: by `noise`, or without it by
     what the order of sums does in float64.
     """
-    matched = Matched({}, {}, dict(inputs), set(), set())
+    matched = Matched({}, {}, dict(inputs), set(), set(), set())
 
     def after(node: Node, given: tuple[Array, ...], output: Array) -> Array:
         copies = noise.inject(node, given, output) if noise else output
@@ -177,22 +189,33 @@ def match(
     copies = noise.copies if noise else 1
     repeated = {value: np.repeat(x, copies, axis=0) for value, x in inputs.items()}
     evaluate(graph.inference_nodes, weights, repeated, after=after)
+    matched.near.update(_near(graph, matched, values))
     return matched
+
+
+def _near(graph: Graph, matched: Matched, values: Values) -> Iterator[str]:
+    """The paths of nodes of which a value is there that is near, and is not another node's."""
+    known = [n.output for n in graph.inference_nodes if n.path in matched.found]
+    of_others = [(matched.truth[value], matched.bounds[value]) for value in known]
+    for node in graph.inference_nodes:
+        truth = matched.truth[node.output]
+        if node.path not in matched.found and values.has_near(truth, of_others):
+            yield node.path
 
 
 def locate(
     graph: Graph,
-    found: set[str],
+    found: Collection[str],
     *,
+    near: Collection[str] = (),
     folds: bool = False,
-    kept: bool = False,
-    most: int | None = None,
+    kept: Collection[str] = (),
 ) -> Departure | None:
     """The first node in topological order that is not explained, or None.
 
     `found` are the paths of nodes whose values are there. One that is not is explained if all that
-    read it are: it is computed in one with them, with at most `most` nodes in a row. With `folds`,
-    a batch norm after it counts as folded into one with it; where weights are `kept`, nothing is.
+    read it are, since it is computed in one with them; but not if it is `near`. With `folds`, a
+    batch norm after it counts as folded into one with it; nodes that are `kept` are in no fold.
     """
     nodes = graph.inference_nodes
     readers: dict[Value, list[Node]] = {}
@@ -201,28 +224,22 @@ def locate(
             readers.setdefault(value, []).append(node)
     outputs = {output.value for output in graph.inference_outputs}
     explained: dict[str, bool] = {}
-    hidden_after = dict.fromkeys(found, 0)
     for node in reversed(nodes):
         after = readers.get(node.output, [])
-        row = hidden_after.setdefault(
-            node.path, 1 + max((hidden_after[r.path] for r in after), default=0)
-        )
         passed = node.output not in outputs and all(explained[r.path] for r in after)
-        passed = passed and (most is None or row <= most)
-        explained[node.path] = node.path in found or passed
+        explained[node.path] = node.path in found or (passed and node.path not in near)
     first = next((node for node in nodes if not explained[node.path]), None)
     if first is None:
         return None
-    if kept:
-        return Departure(first, ())
     # What is folded elsewhere in this network is folded here: the last of the chain can be seen.
     hidden = {n.op.kind for n in nodes if explained[n.path] and n.path not in found}
     chain = [first]
-    while len(after := readers.get(chain[-1].output, [])) == 1 and (
-        not chain[-1].inputs
-        or chain[-1].op.kind in hidden
-        or (folds and after[0].op.kind == "batch_norm")
-    ):
+    while len(after := readers.get(chain[-1].output, [])) == 1:
+        node = chain[-1]
+        folded = not node.inputs or (node.op.kind in hidden and node.path not in near)
+        folded = folded or (folds and after[0].op.kind == "batch_norm")
+        if not folded or node.path in kept:
+            break
         chain.append(after[0])
     return Departure(chain[-1], tuple(chain[:-1]))
 
@@ -270,12 +287,27 @@ def between(
             return Departure(reader, (node,))
         return departure
     for value in node.inputs:
-        made = next((n for n in graph.inference_nodes if n.output is value), None)
+        makers = _makers(graph, value, matched)
         for other in islice(values.unclaimed(matched.values[value]), PROBES):
             changed = {**matched.values, value: other}
-            if made and _makes(node, changed, weights, values, bound, unless=other):
-                return Departure(node, (made,))
+            if makers and _makes(node, changed, weights, values, bound, unless=other):
+                return Departure(node, makers)
     return departure
+
+
+def _makers(graph: Graph, value: Value, matched: Matched) -> tuple[Node, ...]:
+    """The nodes that may have made a value, in order: its own, before it one that left it as it is.
+
+    None makes an input of the network.
+    """
+    makers: list[Node] = []
+    while made := next((n for n in graph.inference_nodes if n.output is value), None):
+        makers.insert(0, made)
+        same = made.inputs and made.inputs[0].type.shape == value.type.shape
+        if not same or not np.array_equal(matched.truth[value], matched.values[made.inputs[0]]):
+            break
+        value = made.inputs[0]
+    return tuple(makers)
 
 
 def _makes(
@@ -332,6 +364,20 @@ class Values:
         return any(
             array.shape == wanted.shape and _largest(array - wanted) <= bound
             for array in self._by_size.get(wanted.size, ())
+        )
+
+    def has_near(self, wanted: Array, others: Sequence[tuple[Array, float]]) -> bool:
+        """Whether a value is within `NEAR` of the wanted one, and within no bound of others."""
+        limit, step = NEAR * _largest(wanted), max(1, wanted.size // PROBES)
+        return any(
+            np.abs(found.reshape(-1)[::step] - wanted.reshape(-1)[::step]).max(initial=0.0) <= limit
+            and _largest(found - wanted) <= limit
+            and not any(
+                _bare(other.shape) == _bare(found.shape)
+                and _largest(found.reshape(other.shape) - other) <= bound
+                for other, bound in others
+            )
+            for _, found in self._fitting(wanted)
         )
 
     def has_other_shape(self, like: Array) -> bool:

@@ -9,7 +9,7 @@ batch norms into its weights is, evaluated in float64, that far from the truth.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,13 +80,13 @@ def predict(
     seed: int = 0,
     runs: int = RUNS,
     stored: bool = False,
-    kept: bool = False,
+    kept: Collection[str] = (),
 ) -> dict[str, Prediction]:
     """Truth and noise of every inference output for `inputs` `(batch, channels, *spatial)`.
 
     A sample at a time, with its noisy copies beside it as a batch, so that memory stays bounded.
-    With `stored`, nothing rounds but the numbers that a float32 file holds; with `kept`, not the
-    weights among them.
+    With `stored`, nothing rounds but the numbers that a float32 file holds, of nodes that are not
+    among the paths `kept`.
     """
     noise = Noise.of(weights, seed, runs, stored=stored, kept=kept)
     batch = len(next(iter(inputs.values())))
@@ -176,14 +176,14 @@ class Noise:
     """Adds a node's rounding to every copy of the sample but the first, which stays the truth.
 
     With `stored`, that of the numbers which a float32 file holds; else that of the arithmetic.
-    Where weights are `kept`, the file holds all of them as they are.
+    Of the nodes whose paths are `kept`, the file holds every number as it is.
     """
 
     rng: np.random.Generator
     runs: int
     weights: dict[str, Array]
     stored: bool = False
-    kept: bool = False
+    kept: Collection[str] = ()
 
     @staticmethod
     def of(
@@ -192,7 +192,7 @@ class Noise:
         runs: int = RUNS,
         *,
         stored: bool = False,
-        kept: bool = False,
+        kept: Collection[str] = (),
     ) -> Noise:
         """Noise drawn by a seed, for a network with these weights."""
         rng = np.random.Generator(np.random.Philox(seed))
@@ -204,14 +204,12 @@ class Noise:
         return 1 + self.runs
 
     def inject(self, node: Node, inputs: tuple[Array, ...], output: Array) -> Array:
-        if not node.inputs or is_exact(node):
+        if not node.inputs or is_exact(node) or (self.stored and node.path in self.kept):
             return output
         output = _copies(output, self.copies)
         noisy, clean = output[1:], output[:1]
         weights = node_weights(node, self.weights)
         given = tuple(x[:1] for x in inputs)
-        if self.kept and weights:
-            return output
         if node.op.kind in ("affine", "batch_norm", "normalize"):
             noisy += self._affine(node, given[0], weights, clean)
         elif self.stored and not node.op.join:
@@ -234,8 +232,8 @@ class Noise:
     ) -> Array:
         """The node's numbers rounded once: the same error at every place, so no mean removes it.
 
-        An op with weights is linear in those of a weighted sum. Of any other, the constants of
-        whatever it was composed of are rounded, to the effect that its arithmetic would have.
+        A weighted sum is linear in its weights. Of any other op, the constants of whatever it was
+        composed of are rounded, to the effect that its arithmetic would have.
         """
         if node.op.terms(*node.input_types) > 0:
             errors = [

@@ -17,7 +17,7 @@ from netspec import arguments
 from netspec.arguments import Params, Shapes
 from netspec.exports.bench import Bench, Outcome, Progress
 from netspec.exports.export import Source
-from netspec.exports.finished import worst_sight
+from netspec.exports.finished import Sight
 from netspec.exports.node_errors import node_rows
 from netspec.exports.noise import predict
 from netspec.exports.plan import Task, rounding_plan, same_plan
@@ -114,7 +114,7 @@ def verify_graph(
     with tempfile.TemporaryDirectory(prefix="netspec-") as scratch:
         bench = Bench(graph, source, tensors, inputs, predictions, {}, Path(scratch), seed, say)
         if any(isinstance(task, Task) and bench.is_finished(task) for task in same_plan(plan)):
-            kept = bench.keeps_weights(model)
+            kept = bench.kept_nodes(model)
             rounded = predict(graph, tensors, inputs, seed=seed, stored=True, kept=kept)
             bench = replace(bench, rounded=rounded, kept=kept)
         same, rounding = bench.measure(same_plan(plan), plan)
@@ -161,10 +161,10 @@ def _blames(
     target.mkdir(parents=True, exist_ok=True)
     settled, blames = [], []
     for outcome in same:
-        blame = bench.blame(outcome, target) if outcome.departed else None
-        settled.append(_settled(bench, outcome, blame))
-        blames.append(blame)
-    explained = {blame.subject for blame in blames if blame}
+        found = bench.blame(outcome, target) if outcome.departed else None
+        settled.append(_settled(outcome, found))
+        blames.append(found)
+    explained = {found.subject for found in blames if isinstance(found, Blame)}
     departed = {o.row.subject: o for o in reversed(rounding) if o.departed}
     blames += [
         bench.blame(outcome, target)
@@ -173,20 +173,19 @@ def _blames(
     ]
     if not folder and not any(target.iterdir()):
         target.rmdir()
-    return settled, tuple(blame for blame in blames if blame)
+    return settled, tuple(found for found in blames if isinstance(found, Blame))
 
 
-def _settled(bench: Bench, outcome: Outcome, blame: Blame | None) -> Outcome:
+def _settled(outcome: Outcome, found: Blame | Sight | None) -> Outcome:
     """What a file that seemed rounded is, now that its nodes have been looked at one by one."""
     row = outcome.row
     if row.status != ROUNDED:
         return outcome
-    if blame:
-        reason = f"another function: {blame.node} is off by more than rounded numbers explain"
+    if isinstance(found, Blame):
+        reason = f"another function: {found.node} is off by more than rounded numbers explain"
         row = replace(row, status=DISAGREED, reason=reason)
-    else:
-        sight = worst_sight(bench.graph, bench.tensors, bench.inputs, bench.seed)
-        row = replace(row, reason=f"{row.reason}; {sight}") if sight else row
+    elif found:
+        row = replace(row, reason=f"{row.reason}; {found}")
     return replace(outcome, row=row)
 
 
