@@ -3,7 +3,9 @@
 `python tests/zoo_matrix.py [NAME ...]` does so for all models, or for those that are named. Each is
 measured by a process of its own, some at a time. Results lie in build/zoo/, one file a model, with
 the digest of what they depend on, so that an interrupted run goes on where it stopped and a changed
-spec is measured again. The exit status is 0 only if every model of the table agreed.
+spec is measured again. The table's rows are kept in docs/zoo.json with the commit at which each was
+measured: one that is not measured again keeps its row. The exit status is 0 only if every model was
+measured as it is now, and agreed.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from netspec.zoo import zoo_folder, zoo_names
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "build" / "zoo"
 SUMMARY = ROOT / "build" / "zoo.json"
+TABLE = ROOT / "docs" / "zoo.json"
 PAGE = ROOT / "docs" / "zoo.md"
 MARK = "<!-- What follows is written by `make zoo`. -->\n"
 ROOMS = ("netspec", "backends", "exports")
@@ -36,6 +39,8 @@ PACKAGES = (
 )
 SUBJECTS = ("torch source", "keras source", "torch export", "keras export", "onnx export")
 BAR = 30
+
+HEAD = ("model", "input", "parameters", "MACs", "float64", *SUBJECTS, "verdict", "at")
 
 Result = dict[str, Any]
 
@@ -96,6 +101,7 @@ def measure(name: str) -> None:
     report = netspec.verify(name)
     found: Result = {
         "digest": wanted,
+        "commit": commit(),
         "name": name,
         "inputs": {value.name: value.type.shape for value in graph.inputs},
         "parameters": graph.param_count,
@@ -143,6 +149,13 @@ def sources() -> bytes:
     return hashed.digest()
 
 
+def commit() -> str:
+    """The commit that is measured, with a plus sign if files differ from it."""
+    command = ["git", "-C", str(ROOT), "describe", "--always", "--abbrev=7", "--dirty=+"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "unknown"
+
+
 @cache
 def versions() -> dict[str, str]:
     found = {"python": platform.python_version()}
@@ -156,14 +169,18 @@ def versions() -> dict[str, str]:
 
 def write(results: dict[str, Result | None]) -> None:
     """The table as Markdown, after the page's own text, and everything as JSON."""
-    head = ("model", "input", "parameters", "MACs", "float64", *SUBJECTS, "verdict")
+    kept = json.loads(TABLE.read_text(encoding="utf-8")) if TABLE.is_file() else {}
+    fresh = {name: cells(name, found) for name, found in results.items() if found}
+    table = {name: (kept | fresh).get(name, unmeasured(name)) for name in results}
+    rows = ",\n".join(f"{json.dumps(name)}: {json.dumps(row)}" for name, row in table.items())
+    TABLE.write_text(f"{{\n{rows}\n}}\n", encoding="utf-8")
     lines = [
         " ".join(f"{package} {number}," for package, number in versions().items())
         + f" on {platform.machine()}.",
         "",
-        f"| {' | '.join(head)} |",
-        f"|{'---|' * 2}{'---:|' * 8}---|",
-        *(f"| {' | '.join(cells(name, found))} |" for name, found in results.items()),
+        f"| {' | '.join(HEAD)} |",
+        f"|{'---|' * 2}{'---:|' * 8}{'---|' * 2}",
+        *(f"| {' | '.join(row)} |" for row in table.values()),
     ]
     text = PAGE.read_text(encoding="utf-8").partition(MARK)[0]
     PAGE.write_text(text + MARK + "\n" + "\n".join(lines) + "\n", encoding="utf-8")
@@ -172,10 +189,12 @@ def write(results: dict[str, Result | None]) -> None:
     SUMMARY.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
 
 
-def cells(name: str, found: Result | None) -> list[str]:
+def unmeasured(name: str) -> list[str]:
+    return [name, *("",) * (len(HEAD) - 3), "not run", ""]
+
+
+def cells(name: str, found: Result) -> list[str]:
     """A row: what each subject's worst output is off, in units of the predicted noise."""
-    if found is None:
-        return [name, *("",) * 9, "not run"]
     rows = {row["subject"]: row for row in found["rows"]}
     sizes = ", ".join("x".join(map(str, shape)) for shape in found["inputs"].values())
     return [
@@ -186,6 +205,7 @@ def cells(name: str, found: Result | None) -> list[str]:
         exact(found["same"]),
         *(figure(rows[subject]) if subject in rows else "not run" for subject in SUBJECTS),
         "agreed" if found["agreed"] else "**NOT agreed**",
+        found["commit"],
     ]
 
 
