@@ -288,6 +288,9 @@ body:
   - flatten
 """
 
+_KINDS = (Path(__file__).parent / "specs" / "kinds_as_values.yaml").read_text()
+SPECS["kinds_as_values"] = _KINDS.partition("name: kinds_as_values\n")[2]
+
 # Source made with the defaults serves other parameters, as far as `build_model` takes them.
 VARIED: dict[str, tuple[str, dict[str, Any], tuple[int, ...] | None]] = {
     "resnet-varied": ("resnet50", {"layers": [1, 2, 1, 1], "num_classes": 7}, (3, 64, 64)),

@@ -18,6 +18,7 @@ from netspec.backends.keras.statements import (
     token,
 )
 from netspec.backends.keras.values import Shared, Values
+from netspec.backends.source.kinds import codes_of, maker_code, maker_name
 from netspec.backends.source.loop_text import loop_header
 from netspec.backends.source.names import Names
 from netspec.backends.source.plan import (
@@ -40,7 +41,7 @@ from netspec.backends.source.python import names_in
 from netspec.backends.source.signature import let_lines, parameters
 from netspec.backends.source.site import OpSite
 from netspec.backends.source.text import block, docstring, returned
-from netspec.formula import Expr, Literal, Name, Unary
+from netspec.formula import Expr, Unary
 
 # What lowerings answer for the activations that Keras knows by name, and for the identity.
 ACTIVATION = re.compile(
@@ -282,8 +283,8 @@ class FunctionWriter:
             if activation is None:
                 raise Split(step.inner, what.kinds)
             kinds[kind] = activation["name"] or LINEAR
-        self.routine.kinds[what.param] = kinds
-        code = self.names.name(what.param)
+        codes_of(self.routine, what.param, step.inner).update(kinds)
+        code = maker_name(self.names, what.param, step.inner)
         layer = Layer(stock("Activation", code))
         return layer.render(token(self.values.of(step.read)), name)
 
@@ -295,19 +296,20 @@ class FunctionWriter:
         for param in callee.params:
             if param.name in what.args and param.name in callee.used:
                 value = what.args[param.name]
-                code = self.names.code(value)
                 if param.name in callee.open:
-                    code = self.kind_code(callee.kinds[param.name], value)
+                    code = self.kind_code(step, callee.kinds[param.name], value)
+                else:
+                    code = self.names.code(value)
                 arguments.append(f"{callee.names.spell(param.name)}={code}")
         return f"{self.functions(callee)}({', '.join([*arguments, f'name={name}'])})"
 
-    def kind_code(self, kinds: dict[str, str], value: Expr) -> str:
+    def kind_code(self, step: Step, kinds: dict[str, str], value: Expr) -> str:
         """The argument for a block's parameter that holds the name of an activation."""
-        if isinstance(value, Name):
-            self.routine.kinds.setdefault(value.name, {}).update(kinds)
-            return self.names.name(value.name)
-        assert isinstance(value, Literal)
-        return kinds[str(value.value)]
+
+        def agree(name: str) -> None:
+            codes_of(self.routine, name, step.inner).update(kinds)
+
+        return maker_code(value, kinds, self.names, step.inner, agree)
 
     def join(self, step: Step, what: JoinWhat, place: Place) -> int:
         assert step.result is not None

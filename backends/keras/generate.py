@@ -79,6 +79,7 @@ def _write(program: Program, reserved: frozenset[str]) -> _Written:
     helpers: set[str] = set()
     functions = []
     for routine in program.routines:
+        routine.used.clear()
         writer = FunctionWriter(routine, lambda r: names[id(r)], helpers, taken)
         is_model = routine is program.model
         lines = writer.model(_title(program.graph)) if is_model else writer.block()

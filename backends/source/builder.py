@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from netspec import syntax, trace
 from netspec.backends.lowering import NotLowered
 from netspec.backends.source.formulas import Formulas
+from netspec.backends.source.kinds import called_name, kind_argument, note_maker
 from netspec.backends.source.loops import plan_loop
 from netspec.backends.source.plan import (
     Branch,
@@ -28,9 +29,8 @@ from netspec.backends.source.plan import (
     What,
 )
 from netspec.backends.source.results import channels_of
-from netspec.backends.source.symbols import symbol
 from netspec.evaluate import evaluate
-from netspec.formula import Choice, Expr, Literal, Name
+from netspec.formula import Choice, Expr, Literal
 from netspec.graph import Node
 from netspec.types import TensorType
 
@@ -335,22 +335,23 @@ class Builder:
         kinds: Sequence[object],
         context: Context,
     ) -> KindWhat:
-        """A call of a parameter that names ops, which stays a parameter in code.
+        """A call of a parameter or a column that names ops, which stays one in code.
 
         Raises:
             Split: it is another kind of call, or what some copies name is no op of one input.
         """
         runs = [call for call in calls if isinstance(call, trace.OpRun)]
         call = node.call
-        param = self.kind_param(call.kind) if isinstance(call, syntax.KindCall) else None
+        kind = call.kind if isinstance(call, syntax.KindCall) else ""
+        param = called_name(self.routine, kind, context)
         ops = [run.node.op for run in runs if run.node.op.arity == (1, 1)]
         if param is None or len(ops) < len(calls):
             raise Split(context, list(map(str, kinds)))
         assert isinstance(call, syntax.KindCall)
         assert isinstance(call.kind, syntax.Formula)
         self.formulas.freeze(call.kind)
-        self.routine.open.add(param)
         names = [op.kind for op in ops]
+        note_maker(self.routine, param, names, context)
         made = {}
         for kind in dict.fromkeys(names):
             lanes = [lane for lane, name in enumerate(names) if name == kind]
@@ -358,26 +359,13 @@ class Builder:
             made[kind] = (self.op(call, [runs[lane].node for lane in lanes]), inner)
         return KindWhat(param, made, names)
 
-    def kind_param(self, value: syntax.Value | str) -> str | None:
-        """The block's parameter that a formula is, if it names ops."""
-        if not isinstance(value, syntax.Formula) or not isinstance(value.expr, Name):
-            return None
-        names = {p.name for p in self.routine.params if p.type == "kind"}
-        own = self.routine.block is not None and value.expr.name in names
-        return value.expr.name if own else None
-
     def argument(
         self, callee: Routine, name: str, value: syntax.Value, context: Context, names: set[str]
     ) -> Expr:
         """What a block is given for a parameter."""
-        try:
-            return self.formulas.expr(value, context, names)
-        except Split:
-            passed = self.kind_param(value)
-            if name not in callee.open or passed is None:
-                raise
-            self.routine.open.add(passed)
-            return symbol(passed)
+        if name in callee.open:
+            return kind_argument(self.formulas, value, callee.open[name], context, names)
+        return self.formulas.expr(value, context, names)
 
     def op(self, call: syntax.KindCall, nodes: list[Node]) -> OpWhat:
         required = [n for n, a in nodes[0].op.attributes.items() if a.required]

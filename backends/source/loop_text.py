@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container
 
+from netspec.backends.source.kinds import code_table
 from netspec.backends.source.names import Names
 from netspec.backends.source.plan import Loop
 from netspec.formula import ListOf
@@ -23,7 +24,7 @@ def loop_header(loop: Loop, names: Names, mentioned: Container[str]) -> str:
     if loop.times is not None:
         return f"for {index} in range({names.code(loop.times)}):"
     assert loop.each is not None
-    rows = names.code(loop.each)
+    rows = names.code(code_table(loop, names.routine))
     row = ", ".join(target(name) for name in loop.names)
     if loop.unpack and len(loop.names) == 1:
         row += ","

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeGuard
 
 from netspec import syntax, trace
 from netspec.backends.source.formulas import Formulas
+from netspec.backends.source.kinds import written_out
 from netspec.backends.source.plan import (
     Carry,
     Context,
@@ -75,6 +76,8 @@ def plan_loop(
     visible = names | {repeat.index, *repeat.names}
     last = builder.step(node, copies, inner, loop_scope, carried, visible, inside)
     assert last is not None
+    if each is not None and inner.makers:
+        each = written_out(formulas, repeat, each, inner, context)
     update = None
     if variable is not None:
         update = formulas.channels(last, inner)

@@ -52,7 +52,8 @@ class Context:
     `up` maps a lane to its lane in `outer`. `loop` is the repeat whose turns these lanes are;
     `turn` marks one turn of a repeat that is written out, whose lanes are those of `outer`.
     `running` holds the values of variables for channels that loops carry along. `condition` holds
-    in these lanes and, of those around, in no others.
+    in these lanes and, of those around, in no others. `makers` are names of the loop's columns for
+    which code has what makes an op.
     """
 
     envs: list[dict[str, Any]]
@@ -62,6 +63,7 @@ class Context:
     running: dict[str, list[int]] = field(default_factory=dict)
     turn: bool = False
     condition: Expr | None = None
+    makers: set[str] = field(default_factory=set)
 
     def instance(self, lane: int) -> int:
         """The copy of the routine that a lane belongs to."""
@@ -139,7 +141,7 @@ class OpWhat:
 
 @dataclass(slots=True, eq=False)
 class KindWhat:
-    """A call of the op that a parameter names, where copies name different ones.
+    """A call of the op that a parameter or a loop's column names, where copies name different ones.
 
     `calls` has an op for each kind, with the context of the copies that name it; `kinds` says
     which, per lane. Code takes what makes the op as an argument; where it cannot, it raises
@@ -264,11 +266,12 @@ class Routine:
     received: list[TensorType] = field(default_factory=list)
     shared: set[int] = field(default_factory=set)  # ids of steps that `share` applies again
     referenced: set[int] = field(default_factory=set)  # serials of values that are read by name
-    open: set[str] = field(
-        default_factory=set
-    )  # parameters that name an op, in other copies another
     spelt_as: dict[str, str] = field(default_factory=dict)  # variables that share another's name
+    # parameters that name an op, in other copies another: the ops that code makes there
+    open: dict[str, set[str]] = field(default_factory=dict)
     kinds: dict[str, dict[str, str]] = field(default_factory=dict)  # code by open parameter and op
+    # the same by the id of a loop's node and the name of its column
+    columns: dict[tuple[int, str], dict[str, str]] = field(default_factory=dict)
     formulas: Any = None
     names: Any = None  # set by the backend that writes it
     doc: str = ""

@@ -155,6 +155,11 @@ class _Planner:
             bodies, context, routine.scope, start, set(visible)
         )
         builder.read(routine.result)
+        for param, kinds in routine.open.items():
+            # A copy that makes no op there has no code for the argument.
+            given = [env[param] for env in context.envs]
+            if not kinds.issuperset(given):
+                raise Split(context, given)
         routine.export = routine.result.export
         if routine.export is not None and _has_loop_names(routine):
             routine.export = None

@@ -44,8 +44,14 @@ CHOICE, NOT, UNARY, ATOM = 0, 3, 7, 10
 _FUNCTIONS = {"ceil": "math.ceil", "floor": "math.floor", "sqrt": "math.sqrt"}
 
 
+class Code(str):
+    """A term of code that a backend wrote, where the value of a literal stands."""
+
+
 def literal(value: Any) -> str:
     """A plain value as Python code; lists become tuples."""
+    if isinstance(value, Code):
+        return str(value)
     if isinstance(value, (list, tuple)):
         inside = ", ".join(literal(item) for item in value)
         return f"({inside},)" if len(value) == 1 else f"({inside})"

@@ -15,7 +15,7 @@ PLAIN = {"int": "int", "float": "float", "bool": "bool", "text": "str"}
 
 def arguments(routine: Routine) -> list[syntax.ParamDecl]:
     """The parameters that code mentions."""
-    visible = routine.visible | routine.open
+    visible = routine.visible | routine.open.keys()
     return [p for p in routine.params if p.name in routine.used and p.name in visible]
 
 

@@ -6,6 +6,7 @@ import ast
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 
+from netspec.backends.source.kinds import codes_of, maker_code, maker_name
 from netspec.backends.source.loop_text import loop_header
 from netspec.backends.source.names import Names
 from netspec.backends.source.plan import (
@@ -212,21 +213,20 @@ class Modules:
         if len(given) > 1 or None in made.values():
             raise Split(step.inner, what.kinds)
         self._agree(step, what.param, {kind: code or "" for kind, code in made.items()}, what.kinds)
-        return f"{self.names.name(what.param)}({min(given)})"
+        return f"{maker_name(self.names, what.param, step.inner)}({min(given)})"
 
     def _kind_code(self, step: Step, kinds: dict[str, str], value: Expr) -> str:
         """The argument for a block's parameter that holds what makes an op."""
-        if isinstance(value, Name):
-            self._agree(step, value.name, kinds, list(range(len(step.inner.envs))))
-            return self.names.name(value.name)
-        assert isinstance(value, Literal)
-        return kinds[str(value.value)]
+        lanes = list(range(len(step.inner.envs)))
+        return maker_code(
+            value, kinds, self.names, step.inner, lambda n: self._agree(step, n, kinds, lanes)
+        )
 
     def _agree(
-        self, step: Step, param: str, kinds: dict[str, str], otherwise: Sequence[Hashable]
+        self, step: Step, name: str, kinds: dict[str, str], otherwise: Sequence[Hashable]
     ) -> None:
-        """Note the code of an open parameter's kinds, which is the same wherever it is used."""
-        known = self.routine.kinds.setdefault(param, {})
+        """Note the code of what a name makes, which is the same wherever the name is used."""
+        known = codes_of(self.routine, name, step.inner)
         if any(known.setdefault(kind, code) != code for kind, code in kinds.items()):
             raise Split(step.inner, otherwise)
 
