@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -43,15 +44,15 @@ def randomise(model: nn.Module) -> None:
             tensor.copy_(noise + 0.5 if key.endswith(("running_var", "weight")) else noise - 0.5)
 
 
-def assert_equal(ours: nn.Module, theirs: nn.Module, x: torch.Tensor) -> None:
+def assert_equal(ours: nn.Module, theirs: nn.Module, *x: torch.Tensor) -> None:
     """The same keys in the same order, and the same bits."""
     randomise(theirs)
     assert list(ours.state_dict()) == list(theirs.state_dict())
     ours.load_state_dict(theirs.state_dict(), strict=True)
     with torch.no_grad():
-        expected = theirs.eval()(x)
+        expected = theirs.eval()(*x)
         assert expected.std() > 0.01
-        assert torch.equal(ours.eval()(x), expected)
+        assert torch.equal(ours.eval()(*x), expected)
 
 
 @pytest.mark.parametrize("name", ["mobilenet_v3_small", "mobilenet_v3_large"])
@@ -61,10 +62,140 @@ def test_mobilenet_v3_is_torchvisions(name: str) -> None:
     assert_equal(execute(text, name).build_model(), theirs, torch.randn(2, 3, 64, 64))
     # The rows are a table that a loop goes over, with what makes their activations.
     assert "for kernel, hidden, out, squeeze, act, stride in (" in text
-    assert "            (3, 16, 16, " in text and ", nn.Hardswish, 1),\n" in text
+    assert ", nn.ReLU, 1),\n" in text
+    assert ", nn.Hardswish, 1),\n" in text
 
 
 def test_a_table_names_the_ops_of_a_keras_loop() -> None:
     text = netspec.source(f"{UNSEEN}/mobilenet_v3.yaml::mobilenet_v3_small", backend="keras")
     assert '(3, 88, 24, False, "relu", 1),\n' in text
     assert '(5, 96, 40, True, "hard_silu", 2),\n' in text
+
+
+# Widths that a block's loop makes, a table's last row, and the axes that `unflatten` gives.
+FREE = {
+    "loop": """
+params: {width: 4, twice: 2}
+inputs: {image: [3, 8, 8]}
+blocks:
+  encoder:
+    params: {w: int, times: 2}
+    body: [{repeat: =times, inline: [conv: {out: =w * (i + 1), kernel: 1}, relu]}]
+body:
+  fixed: {encoder: {w: =width}}
+  counted: {encoder: {w: =width, times: =twice}}
+  last: {conv: {out: 5, kernel: 1}}
+""",
+    "unit": """
+params: {middle: 3, width: 16, grow: true}
+inputs: {image: [3, 8, 8]}
+blocks:
+  unit:
+    params: {out: int, reps: int, grow_first: true}
+    body:
+      rep:
+        - repeat: =reps
+          conv: {out: =out if grow_first or i == reps - 1 else input.channels, kernel: 1}
+      skip: {from: input, when: =input.channels != out, conv: {out, kernel: 1}}
+      sum: {add: [rep, skip]}
+body:
+  start: {unit: {out: =width, reps: 2, grow_first: =grow}}
+  block{i}: {repeat: =middle, unit: {out: =width, reps: 3}}
+  end: {unit: {out: 24, reps: 2, grow_first: false}}
+  fc: {conv: {out: =2 * width, kernel: 1}}
+""",
+    "joined": """
+params: {depth: 2, width: 4, kinds: [relu, tanh]}
+inputs: {a: [3, 8, 8], b: [3, 8, 8]}
+blocks:
+  encoder:
+    params: {w: int, d: int}
+    body:
+      - {repeat: =d, inline: [conv: {out: =w * (i + 1), kernel: 3, padding: 1}, relu]}
+      - global_avg_pool
+      - flatten
+body:
+  ea: {from: a, encoder: {w: =width, d: =depth}}
+  eb: {from: b, share: ea}
+  both: {concat: [ea, eb]}
+  h{i}: {repeat: {each: =kinds, as: kind}, body: [linear: =8 * width, =kind]}
+  out: {linear: 1}
+""",
+    "unflattened": """
+params: {width: 4, channels: 2, rows: [[8, 3], [6, 1]]}
+inputs: {z: [5]}
+blocks:
+  table:
+    params: {rows: list}
+    body: [{repeat: {each: =rows, as: [out, kernel]},
+            conv: {out, kernel, padding: =kernel // 2}}]
+  literal:
+    params: {w: int}
+    body: [{repeat: {each: [[=w, 1], [=w + 2, 3]], as: [out, kernel]},
+            conv: {out, kernel, padding: =kernel // 2}}]
+body:
+  - linear: =width * 16
+  - unflatten: {shape: [=width, 4, 4]}
+  - literal: =channels
+  - table: {rows}
+  - conv: {out: 3, kernel: 1}
+""",
+}
+ZOO = ["densenet121", "mnasnet0_5", "mobilenet_v2", "resnet18", "squeezenet1_1", "vgg11"]
+
+
+def others(value: Any) -> list[Any]:
+    """Other values for a parameter."""
+    if isinstance(value, bool):
+        return [not value]
+    if isinstance(value, int):
+        return [value + 1, 2 * value]
+    if isinstance(value, float):
+        return [0.75 * value]
+    if value and all(isinstance(item, int) for item in value):
+        return [value[:-1], [*value[:-1], value[-1] + 8], [*value, value[-1]]]
+    return [[*value, value[-1]]] if value else []
+
+
+def varied(spec: str) -> Iterator[tuple[str, Any, nn.Module]]:
+    """Every parameter of `build_model` with every other value that the spec takes."""
+    build = module_of(spec).build_model
+    for name, parameter in inspect.signature(build).parameters.items():
+        default = parameter.default
+        for value in others(listed(default)):
+            try:
+                netspec.load(spec, params={name.rstrip("_"): value})
+            except netspec.SpecError:
+                continue
+            yield name.rstrip("_"), value, build(**{name: value})
+
+
+def listed(value: Any) -> Any:
+    return [listed(item) for item in value] if isinstance(value, tuple) else value
+
+
+@pytest.mark.parametrize("name", FREE)
+def test_parameters_of_build_model_are_the_specs(name: str, tmp_path: Path) -> None:
+    path = tmp_path / f"{name}.yaml"
+    path.write_text(f"netspec: 1\nname: {name}\n{FREE[name]}")
+    count = 0
+    for param, value, ours in varied(str(path)):
+        graph = netspec.load(path, params={param: value})
+        theirs = module_of(str(path), params={param: value}).build_model()
+        x = [torch.randn(2, *given.type.shape) for given in graph.inputs]
+        assert_equal(ours, theirs, *x)
+        count += 1
+    assert count >= 2
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_parameters_of_the_zoo_are_the_specs(name: str) -> None:
+    with torch.device("meta"):
+        for param, value, ours in varied(name):
+            weights = netspec.load(name, params={param: value}).weights
+            shapes = {key: tuple(tensor.shape) for key, tensor in ours.state_dict().items()}
+            expected = {weight.key: tuple(weight.shape) for weight in weights}
+            found = {key: shape for key, shape in shapes.items() if key in expected}
+            assert found == expected, (param, value)
+            rest = shapes.keys() - expected.keys()
+            assert all(key.endswith("num_batches_tracked") for key in rest)

@@ -29,6 +29,7 @@ from netspec.backends.source.plan import (
     What,
 )
 from netspec.backends.source.results import channels_of
+from netspec.backends.source.symbols import substitute
 from netspec.evaluate import evaluate
 from netspec.formula import Choice, Expr, Literal
 from netspec.graph import Node
@@ -67,6 +68,7 @@ class Builder:
         self.variables = 0
         self.lookups: list[int] = []
         self.values: list[Val] = []
+        self.finals: dict[str, Expr] = {}  # what running variables are after their loops
 
     # -- values -----------------------------------------------------------------------------
 
@@ -76,10 +78,13 @@ class Builder:
         types: list[TensorType],
         channels: Expr | None,
         label: str = "",
-        export: Expr | None = None,
+        given: set[str] | None = None,
     ) -> Val:
         self.serial += 1
-        made = Val(self.serial, context, types, channels, export or channels, None, label)
+        export = channels
+        if channels is not None:
+            export = substitute(channels, lambda name: self.finals.get(name.name, name))
+        made = Val(self.serial, context, types, channels, export, None, label, given or set())
         self.values.append(made)
         return made
 
@@ -426,11 +431,11 @@ class Builder:
         """The value that a step leaves, with an expression for its channels."""
         types = [copy.result.type for copy in copies]
         inner_types = [copy.result.type for copy in there]
-        made = channels_of(step, inner_types, current, self.formulas)
+        made, given = channels_of(step, inner_types, current, self.formulas)
         if step.condition is None:
             if isinstance(step.what, GroupWhat):
                 return step.what.result
-            return self.val(context, types, made)
+            return self.val(context, types, made, given=given)
         options = [made] if made is not None else []
         if current is not None and current.channels is not None:
             options.append(current.channels)
@@ -438,7 +443,9 @@ class Builder:
                 options.append(Choice(step.condition, made, current.channels))
         concrete = [t.channels for t in types]
         chosen = next((e for e in options if self.formulas.holds(e, concrete, context)), None)
-        return self.val(context, types, chosen)
+        if current is not None:
+            given = given | current.given
+        return self.val(context, types, chosen, given=given)
 
 
 def _refuse_ambiguous(target: Step) -> None:

@@ -31,13 +31,17 @@ class Formulas:
     def types(self, value: Val, context: Context) -> list[TensorType]:
         return context.lift(value.context, value.types)
 
-    def channels(self, value: Val, context: Context) -> Expr:
+    def channels(self, value: Val, context: Context, *, note: bool = True) -> Expr:
         """An expression for a value's channels in this context; a number if there is no better.
+
+        With `note`, code is going to mention it: the names that it takes as given are frozen.
 
         Raises:
             Split: lanes differ and no expression says how.
         """
         concrete = [t.channels for t in self.types(value, context)]
+        if note:
+            self.routine.frozen |= value.given
         if value.channels is not None and self.holds(value.channels, concrete, context):
             return _decided(value.channels, context)
         if not context.all_equal(concrete):
@@ -157,6 +161,18 @@ def raw_expr(value: syntax.Value) -> Expr:
             return ListOf(tuple(raw_expr(item) for item in items))
         case _:
             raise TypeError(f"no expression for {value!r}")
+
+
+def names_in(value: syntax.Value) -> set[str]:
+    """The names that formulas of a value read."""
+    match value:
+        case syntax.Formula(expr):
+            return names_of(expr)
+        case syntax.ListValue(items):
+            return {name for item in items for name in names_in(item)}
+        case syntax.MapValue(entries):
+            return {name for _, item in entries for name in names_in(item)}
+    return set()
 
 
 def constant(value: Any) -> Expr:

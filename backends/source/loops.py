@@ -19,8 +19,16 @@ from netspec.backends.source.plan import (
     Val,
     all_items,
 )
-from netspec.backends.source.symbols import names_of, same, symbol
-from netspec.formula import Expr, Name, free
+from netspec.backends.source.symbols import (
+    collected,
+    difference,
+    folded,
+    names_of,
+    same,
+    substitute,
+    symbol,
+)
+from netspec.formula import Expr, ListOf, Literal, Name
 from netspec.types import TensorType
 
 if TYPE_CHECKING:
@@ -58,7 +66,7 @@ def plan_loop(
         raise Unroll(node)
     builder.read(start)
     concrete = [t.channels for t in carried_types]
-    begin = formulas.channels(start, context)
+    begin = formulas.channels(start, context, note=False)
     steady = id(node) not in builder.carrying and formulas.holds(begin, concrete, inner)
     variable, fresh = None, False
     carried_channels: Expr = begin
@@ -70,7 +78,7 @@ def plan_loop(
             variable, fresh = f"$c{builder.variables}", True
         inner.running[variable] = concrete
         carried_channels = symbol(variable)
-    carried = builder.val(inner, carried_types, carried_channels)
+    carried = builder.val(inner, carried_types, carried_channels, given=start.given)
     inside: list[Item] = []
     loop_scope = Scope(scope)
     visible = names | {repeat.index, *repeat.names}
@@ -80,7 +88,7 @@ def plan_loop(
         each = written_out(formulas, repeat, each, inner, context)
     update = None
     if variable is not None:
-        update = formulas.channels(last, inner)
+        update = formulas.channels(last, inner, note=False)
         if _is_variable(update) and _done_with(builder, variable, inside):
             builder.routine.spelt_as[update.name] = variable
     elif last.channels is not None and not same(last.channels, begin):
@@ -91,10 +99,12 @@ def plan_loop(
     if variable is not None:
         context.home().running[variable] = [t.channels for t in types]
     after = symbol(variable) if variable else begin
-    export = _outside(formulas, update, repeat, types, context) if update else None
-    result = builder.val(context, types, after, export=export)
-    if variable and not export:
-        result.export = None
+    if variable is not None:
+        builder.finals.pop(variable, None)
+        export = _outside(formulas, update, repeat, (times, each), types, context)
+        if export is not None:
+            builder.finals[variable] = export
+    result = builder.val(context, types, after, given=start.given | last.given)
     made = Loop(
         node,
         times,
@@ -149,15 +159,40 @@ def _final_types(
 
 def _outside(
     formulas: Formulas,
-    update: Expr,
+    update: Expr | None,
     repeat: syntax.Repeat,
+    turns: tuple[Expr | None, Expr | None],
     types: list[TensorType],
     context: Context,
 ) -> Expr | None:
     """The loop's last update where it also holds after the loop."""
-    inside = {repeat.index, *repeat.names}
-    if any(isinstance(n, Name) and n.name in inside for n in free(update)):
+    if update is None or any(name.startswith("$c") for name in names_of(update)):
         return None
-    if any(isinstance(n, Name) and n.name.startswith("$c") for n in free(update)):
-        return None
+    if names_of(update) & {repeat.index, *repeat.names}:
+        times, each = turns
+        last = _in_last_turn(update, repeat, times, each)
+        if last is None:
+            return None
+        for value in (repeat.times, repeat.each):  # there may be no last turn for other parameters
+            if isinstance(value, syntax.Formula):
+                formulas.routine.export_needs |= names_of(value.expr)
+        update = last
     return update if formulas.holds(update, [t.channels for t in types], context) else None
+
+
+def _in_last_turn(
+    update: Expr, repeat: syntax.Repeat, times: Expr | None, each: Expr | None
+) -> Expr | None:
+    """An expression in a loop's last turn; None where its rows are not written out."""
+    if isinstance(each, ListOf):
+        times = Literal(len(each.items))
+    elif each is not None:
+        return None
+    assert times is not None
+    known: dict[str, Expr] = {repeat.index: folded(difference(times, Literal(1)))}
+    if isinstance(each, ListOf) and each.items:
+        row = each.items[-1]
+        cells = row.items if repeat.unpack and isinstance(row, ListOf) else (row,)
+        known |= dict(zip(repeat.names, cells, strict=False))
+    made = substitute(update, lambda name: known.get(name.name, name))
+    return collected(folded(made))

@@ -108,7 +108,7 @@ class Context:
 @dataclass(slots=True, eq=False)
 class Val:
     """A value in a routine. `channels` is an expression for its channels, `export` one that also
-    holds outside the loop that made it."""
+    holds outside the loop that made it. Both take the names in `given` as they are now."""
 
     serial: int
     context: Context
@@ -117,6 +117,7 @@ class Val:
     export: Expr | None
     step: Step | Loop | None  # None: received
     label: str = ""
+    given: set[str] = field(default_factory=set)
 
 
 @dataclass(slots=True, eq=False)
@@ -263,6 +264,7 @@ class Routine:
     used: set[str] = field(default_factory=set)  # names that code mentions
     frozen: set[str] = field(default_factory=set)  # names whose values shaped the code
     export: Expr | None = None
+    export_needs: set[str] = field(default_factory=set)  # names that `export` takes as they are
     received: list[TensorType] = field(default_factory=list)
     shared: set[int] = field(default_factory=set)  # ids of steps that `share` applies again
     referenced: set[int] = field(default_factory=set)  # serials of values that are read by name

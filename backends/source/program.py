@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from netspec import syntax, trace
 from netspec.backends.source.builder import Builder
+from netspec.backends.source.formulas import names_in
 from netspec.backends.source.plan import (
     CallWhat,
     Carry,
@@ -19,10 +20,10 @@ from netspec.backends.source.plan import (
     Split,
     Step,
     Unroll,
-    Val,
     all_items,
 )
-from netspec.backends.source.symbols import IN_CHANNELS, names_of, symbol
+from netspec.backends.source.results import behind
+from netspec.backends.source.symbols import IN_CHANNELS, symbol
 from netspec.formula import Literal, Name, free
 from netspec.graph import Graph
 
@@ -163,6 +164,7 @@ class _Planner:
         routine.export = routine.result.export
         if routine.export is not None and _has_loop_names(routine):
             routine.export = None
+        routine.export_needs |= routine.result.given
         self.reads[label] = builder.reads
         return routine
 
@@ -185,7 +187,7 @@ class _Planner:
         context = Context([run.env])
         visible = _visible(model.params, model.lets) - self.decisions.frozen
         for let in model.lets:  # a number that no parameter can change any more needs no name
-            names = _names(let.value)
+            names = names_in(let.value)
             if names and not names & visible and not isinstance(run.env[let.name], list):
                 visible.discard(let.name)
         routine = _routine(model.name, None, model.params, model.lets, context, visible)
@@ -296,43 +298,25 @@ def _frozen(program: Program) -> set[str]:
             elif isinstance(item.what, CallWhat):
                 for name, value in item.what.arg_values.items():
                     if name in item.what.routine.frozen:
-                        routine.frozen |= _names(value)
+                        routine.frozen |= names_in(value)
                 if IN_CHANNELS in item.what.routine.frozen:
-                    routine.frozen |= _behind(item.read, routine)
+                    routine.frozen |= behind(item.read, routine)
         lets = {let.name: let.value for let in routine.lets}
         pending = list(routine.frozen)
         while pending:
             name = pending.pop()
             more: set[str] = set()
             if name in lets:
-                more = _names(lets[name])
+                more = names_in(lets[name])
             elif name in loops:
                 repeat = loops[name]
                 assert repeat is not None
                 for value_ in (repeat.times, repeat.each):
-                    more |= _names(value_) if value_ is not None else set()
+                    more |= names_in(value_) if value_ is not None else set()
             pending += more - routine.frozen
             routine.frozen |= more
     params = {p.name for p in program.model.params}
     return program.model.frozen & params
-
-
-def _behind(value: Val | None, routine: Routine) -> set[str]:
-    """The names that decide how many channels a value has; all, where that is not known."""
-    names = {"$"} if value is None or value.channels is None else names_of(value.channels)
-    hidden = any(name.startswith("$") and name != IN_CHANNELS for name in names)
-    return {*routine.visible, IN_CHANNELS} if hidden else names
-
-
-def _names(value: syntax.Value) -> set[str]:
-    match value:
-        case syntax.Formula(expr):
-            return names_of(expr)
-        case syntax.ListValue(items):
-            return {n for item in items for n in _names(item)}
-        case syntax.MapValue(entries):
-            return {n for _, item in entries for n in _names(item)}
-    return set()
 
 
 __all__ = ["Program", "Step", "all_items", "planned"]

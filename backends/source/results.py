@@ -2,83 +2,157 @@
 
 from __future__ import annotations
 
-from netspec.backends.source.formulas import Formulas, constant, raw_expr
+from collections.abc import Collection
+
+from netspec import syntax
+from netspec.backends.source.formulas import Formulas, constant, names_in, raw_expr
 from netspec.backends.source.plan import (
     CallWhat,
     GroupWhat,
     JoinWhat,
     KindWhat,
     OpWhat,
+    Routine,
     ShareWhat,
     Step,
     Val,
+    What,
 )
 from netspec.backends.source.symbols import (
     IN_CHANNELS,
+    collected,
     difference,
     folded,
+    names_of,
     product,
-    same,
     substitute,
     total,
 )
 from netspec.evaluate import evaluate
-from netspec.formula import Binary, Expr, InputShape, Literal, Name, free
+from netspec.formula import Expr, InputShape, Literal, Name, free
 from netspec.types import TensorType
+
+# Ops whose attributes say how many channels come out, whatever comes in.
+RESHAPING = frozenset("conv conv_transpose flatten linear parameter slice unflatten".split())
 
 
 def channels_of(
     step: Step, types: list[TensorType], current: Val | None, formulas: Formulas
-) -> Expr | None:
-    """An expression for the channels of what a step computes, tried on every lane."""
+) -> tuple[Expr | None, set[str]]:
+    """An expression for the channels of what a step computes, tried on every lane.
+
+    Where none says how they are made, it is what holds now. With it comes which names that takes
+    as they are now: code that mentions the expression freezes them.
+    """
     concrete = [t.channels for t in types]
-    for option in _options(step, current, formulas):
+    for option, given in _options(step, current, formulas):
         if option is not None and formulas.holds(option, concrete, step.inner):
-            return option
-    if concrete and all(c == concrete[0] for c in concrete):
-        return Literal(concrete[0])
-    return None
-
-
-def _options(step: Step, current: Val | None, formulas: Formulas) -> list[Expr | None]:
-    context = step.inner
+            return option, given
+    given = _arguments(step.what) | behind(current, formulas.routine)
     before = current.channels if current is not None else None
+    if before is not None and formulas.holds(before, concrete, step.inner):
+        return before, given
+    if concrete and all(c == concrete[0] for c in concrete):
+        return Literal(concrete[0]), given
+    return None, given
+
+
+def _arguments(what: What) -> set[str]:
+    """The names that the arguments of an op or a block read."""
+    if isinstance(what, ShareWhat):
+        what = what.target.what
+    values: Collection[syntax.Value] = ()
+    if isinstance(what, OpWhat):
+        values = what.args.values()
+    elif isinstance(what, CallWhat):
+        values = what.arg_values.values()
+    return {name for value in values for name in names_in(value)}
+
+
+def behind(value: Val | None, routine: Routine) -> set[str]:
+    """The names that decide how many channels a value has; all, where that is not known."""
+    names = {"$"} if value is None or value.channels is None else names_of(value.channels)
+    hidden = any(name.startswith("$") and name != IN_CHANNELS for name in names)
+    if hidden:
+        return {*routine.visible, IN_CHANNELS}
+    return names if value is None else names | value.given
+
+
+Option = tuple[Expr | None, set[str]]
+
+
+def _options(step: Step, current: Val | None, formulas: Formulas) -> list[Option]:
+    """What the channels are for all arguments but the names beside it, if it holds at all."""
+    context = step.inner
+    before: Option = (current.channels, current.given) if current is not None else (None, set())
     match step.what:
         case OpWhat(node, _, args):
-            found: list[Expr | None] = []
+            found: list[Option] = []
             if "out" in args:
-                found.append(formulas.try_expr(args["out"], context))
+                found.append((formulas.try_expr(args["out"], context), set()))
             if node.op.kind == "slice":
                 stop = formulas.try_expr(args["stop"], context)
                 start = formulas.try_expr(args["start"], context) if "start" in args else Literal(0)
-                found.append(None if not stop or not start else difference(stop, start))
-            if node.op.kind == "flatten" and before is not None and current is not None:
+                found.append((difference(stop, start) if stop and start else None, set()))
+            if isinstance(shape := args.get("shape"), syntax.ListValue):  # what has these axes
+                found.append((formulas.try_expr(shape.items[0], context), set()))
+            if node.op.kind == "flatten" and before[0] is not None and current is not None:
                 sizes = [_spatial(t) for t in formulas.types(current, context)]
                 if context.all_equal(sizes):
-                    found.append(product(before, sizes[0]))
-            return [*found, before]
+                    found.append((product(before[0], sizes[0]), before[1]))
+            return found if node.op.kind in RESHAPING else [*found, before]
         case CallWhat():
-            return [_exported(step.what, before, formulas), before]
+            return [_called(step.what, current, formulas)]
         case KindWhat():
             return [before]
         case GroupWhat(_, result):
-            return [result.channels]
+            return [(result.channels, result.given)]
         case JoinWhat(node, _, branches):
-            each = [b.value.channels for b in branches]
+            each: list[Option] = [(b.value.channels, b.value.given) for b in branches]
             if node.op.kind == "concat":
-                known = [e for e in each if e is not None]
-                return [total(known) if len(known) == len(each) else None]
-            return list(each)
+                known = [expr for expr, _ in each if expr is not None]
+                given = {name for _, names in each for name in names}
+                return [(collected(total(known)) if len(known) == len(each) else None, given)]
+            return each
         case ShareWhat(target):
             inner = target.what
             if isinstance(inner, CallWhat):
-                return [_exported(inner, before, formulas), before]
-            return [target.result.channels if target.result else None, before]
+                return [_called(inner, current, formulas)]
+            return [(target.result.channels, target.result.given)] if target.result else []
     return []
 
 
-def _exported(what: CallWhat, before: Expr | None, formulas: Formulas) -> Expr | None:
+def _called(what: CallWhat, current: Val | None, formulas: Formulas) -> Option:
     """A block's channels in the caller's words."""
+    made = _exported(what, current.channels if current is not None else None, formulas)
+    given: set[str] = set()
+    for name in _through_lets(what.routine, what.routine.export_needs):
+        if name in what.arg_values:
+            given |= names_in(what.arg_values[name])
+        elif name == IN_CHANNELS:
+            given |= behind(current, formulas.routine)
+    reads_input = what.routine.export is not None and IN_CHANNELS in _through_lets(
+        what.routine, names_of(what.routine.export)
+    )
+    if current is not None and reads_input:
+        given |= current.given
+    return made, given
+
+
+def _through_lets(routine: Routine, names: set[str]) -> set[str]:
+    """Names, with those that lets among them read."""
+    lets = {let.name: let.value for let in routine.lets}
+    found, pending = set(names), list(names)
+    while pending:
+        name = pending.pop()
+        more = names_in(lets[name]) - found if name in lets else set()
+        found |= more
+        pending += more
+    return found
+
+
+def _exported(what: CallWhat, before: Expr | None, formulas: Formulas) -> Expr | None:
+    """The expression for a block's channels with the arguments of a call."""
     routine = what.routine
     if routine.export is None:
         return None
@@ -108,7 +182,7 @@ def _exported(what: CallWhat, before: Expr | None, formulas: Formulas) -> Expr |
         return before
 
     try:
-        made = _cancelled(folded(substitute(routine.export, name, shape)))
+        made = collected(folded(substitute(routine.export, name, shape)))
     except Unknown:
         return None
     return made if free(made) else constant(evaluate(made, {}, None, formulas.steps))
@@ -116,11 +190,3 @@ def _exported(what: CallWhat, before: Expr | None, formulas: Formulas) -> Expr |
 
 def _spatial(given: TensorType) -> int:
     return given.size // given.channels
-
-
-def _cancelled(expr: Expr) -> Expr:
-    """`a - b + b` as `a`."""
-    match expr:
-        case Binary("+", Binary("-", first, taken), added) if same(taken, added):
-            return first
-    return expr

@@ -77,6 +77,89 @@ def difference(a: Expr, b: Expr) -> Expr:
     return Binary("-", a, b, 0, 0)
 
 
+Polynomial = dict[tuple[Expr, ...], int]  # the factor of each product of terms
+
+
+def collected(expr: Expr) -> Expr:
+    """A sum of whole numbers with equal terms counted, where that makes it shorter."""
+    if not _has_sum(expr):
+        return expr
+    made = _sum(_polynomial(expr))
+    return made if size(made) < size(expr) else expr
+
+
+def _has_sum(expr: Expr) -> bool:
+    match expr:
+        case Binary("+" | "-"):
+            return True
+        case Binary("*", left, right):
+            return _has_sum(left) or _has_sum(right)
+    return False
+
+
+def _polynomial(expr: Expr) -> Polynomial:
+    match expr:
+        case Literal(value) if isinstance(value, int):
+            return {(): value}
+        case Unary("-", operand):
+            return _times({(): -1}, _polynomial(operand))
+        case Binary("+", left, right):
+            return _plus(_polynomial(left), _polynomial(right))
+        case Binary("-", left, right):
+            return _plus(_polynomial(left), _times({(): -1}, _polynomial(right)))
+        case Binary("*", left, right):
+            return _times(_polynomial(left), _polynomial(right))
+        case _:
+            return {(bare(expr),): 1}
+
+
+def _plus(a: Polynomial, b: Polynomial) -> Polynomial:
+    return {term: a.get(term, 0) + b.get(term, 0) for term in {**a, **b}}
+
+
+def _times(a: Polynomial, b: Polynomial) -> Polynomial:
+    made: Polynomial = {}
+    for left, m in a.items():
+        for right, n in b.items():
+            term = tuple(sorted((*left, *right), key=repr))
+            made[term] = made.get(term, 0) + m * n
+    return made
+
+
+def _sum(terms: Polynomial) -> Expr:
+    """The terms that are added, what is taken away, and the number last."""
+    order = sorted(terms, key=lambda term: (not term, terms[term] < 0))
+    made: Expr | None = None
+    for term in order:
+        factor = terms[term]
+        if factor == 0:
+            continue
+        if made is None:
+            made = _term(factor, term)
+        else:
+            made = Binary("+" if factor > 0 else "-", made, _term(abs(factor), term), 0, 0)
+    return made or Literal(0)
+
+
+def _term(factor: int, term: tuple[Expr, ...]) -> Expr:
+    parts = list(term) if factor == 1 and term else [Literal(factor), *term]
+    made = parts[0]
+    for part in parts[1:]:
+        made = Binary("*", made, part, 0, 0)
+    return made
+
+
+def size(expr: Expr) -> int:
+    """How many names, numbers and operators a formula has."""
+    match expr:
+        case Unary(_, operand):
+            return 1 + size(operand)
+        case Binary(_, left, right):
+            return 1 + size(left) + size(right)
+        case _:
+            return 1
+
+
 def folded(expr: Expr) -> Expr:
     """The formula with its constant parts computed where they are whole numbers or truth values."""
     match expr:

@@ -32,7 +32,7 @@ from netspec.backends.source.text import is_call
 from netspec.backends.torch.children import is_plain, is_taken
 from netspec.backends.torch.initialisation import Exceptions, Sweep
 from netspec.backends.torch.layer import Layer, lowering
-from netspec.formula import Binary, Choice, Expr, Literal, Name, free
+from netspec.formula import Binary, Choice, Expr, Name, free
 
 INLINE = 80  # characters of the loop that makes a sequence's children in one expression
 
@@ -356,6 +356,7 @@ class Modules:
         inside: list[str] = []
         body(loop.items, inside)
         if loop.variable is not None and loop.update is not None:
+            self.routine.frozen |= loop.start.given | loop.last.given
             self._update(loop.variable, loop.update, inside)
         out.append(loop_header(loop, self.names, names_in(inside)))
         out += [f"    {line}" for line in inside]
