@@ -131,6 +131,11 @@ def is_call(text: str) -> bool:
     return named is not None and pairs == [(named.end() - 1, len(text) - 1)]
 
 
+def is_wrapped(text: str) -> bool:
+    """Whether an expression stands in parentheses as a whole."""
+    return text.startswith("(") and _top_pairs(text) == [(0, len(text) - 1)]
+
+
 def _outside_quotes(text: str) -> Iterable[tuple[int, str]]:
     quote = ""
     skip = False

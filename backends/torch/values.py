@@ -6,7 +6,7 @@ import re
 
 from netspec.backends.source.names import Names
 from netspec.backends.source.plan import Routine, Val
-from netspec.backends.source.text import WIDTH
+from netspec.backends.source.text import WIDTH, is_wrapped
 
 INLINE = 64  # a longer expression gets a line of its own
 
@@ -77,6 +77,8 @@ class Values:
 
         `running` is the variable that holds one value after the other; empty where there is none.
         """
+        if is_wrapped(text):  # an atom's, which this is no more
+            text, is_atom = text[1:-1], False
         several = self.reads.get(value.serial, 0) > 1
         if not several and running and len(text) <= INLINE:
             self.pending[value.serial] = text
