@@ -288,8 +288,9 @@ body:
   - flatten
 """
 
-_KINDS = (Path(__file__).parent / "specs" / "kinds_as_values.yaml").read_text()
-SPECS["kinds_as_values"] = _KINDS.partition("name: kinds_as_values\n")[2]
+for _name in ("earlier_copies", "kinds_as_values"):
+    _text = (Path(__file__).parent / "specs" / f"{_name}.yaml").read_text()
+    SPECS[_name] = _text.partition(f"name: {_name}\n")[2]
 
 # Source made with the defaults serves other parameters, as far as `build_model` takes them.
 VARIED: dict[str, tuple[str, dict[str, Any], tuple[int, ...] | None]] = {

@@ -81,6 +81,9 @@ def plan_loop(
     carried = builder.val(inner, carried_types, carried_channels, given=start.given)
     inside: list[Item] = []
     loop_scope = Scope(scope)
+    # A turn that reads an earlier one by its name finds that it is hidden, and nothing else.
+    copied = [name for copy in copies for name in _declared(copy)]
+    loop_scope.hidden |= dict.fromkeys(copied, node)
     visible = names | {repeat.index, *repeat.names}
     last = builder.step(node, copies, inner, loop_scope, carried, visible, inside)
     assert last is not None
@@ -93,7 +96,6 @@ def plan_loop(
             builder.routine.spelt_as[update.name] = variable
     elif last.channels is not None and not same(last.channels, begin):
         raise Carry(node)
-    copied = (copy.name for copy in copies if copy.name)
     scope.hidden |= dict.fromkeys((*copied, *loop_scope.names, *loop_scope.hidden), node)
     types = _final_types(formulas, runs, start, context)
     if variable is not None:
@@ -146,6 +148,17 @@ def _done_with(builder: Builder, variable: str, items: list[Item]) -> bool:
     own = [item for item in all_items(items) if isinstance(item, Loop) and item.fresh]
     mentions = [v for v in builder.values if v.channels and variable in names_of(v.channels)]
     return len(own) == 1 and all(map(builder.reads_once, mentions))
+
+
+def _declared(copy: trace.CopyRun) -> list[str]:
+    """The names that a turn adds to the scope around it."""
+    bodies: list[trace.BodyRun] = []
+    if isinstance(copy.call, trace.GroupRun) and copy.call.inline:
+        bodies = [copy.call.body]
+    elif isinstance(copy.call, trace.JoinRun):
+        bodies = [branch.body for branch in copy.call.branches if branch.body is not None]
+    inner = [c for body in bodies for run in body.nodes for c in run.copies]
+    return [copy.name] * bool(copy.name) + [name for c in inner for name in _declared(c)]
 
 
 def _final_types(
