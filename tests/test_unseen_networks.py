@@ -17,6 +17,7 @@ import netspec
 from netspec.compiler import execute
 
 UNSEEN = Path(__file__).parent / "unseen"
+SPECS = Path(__file__).parent / "specs"
 
 
 @pytest.fixture(autouse=True)
@@ -199,3 +200,16 @@ def test_parameters_of_the_zoo_are_the_specs(name: str) -> None:
             assert found == expected, (param, value)
             rest = shapes.keys() - expected.keys()
             assert all(key.endswith("num_batches_tracked") for key in rest)
+
+
+def test_aspp_is_torchvisions() -> None:
+    ours = module_of(f"{UNSEEN}/aspp.yaml").build_model()
+    theirs = torchvision.models.segmentation.deeplabv3.ASPP(8, [12, 24, 36], 16)
+    assert_equal(ours, theirs, torch.randn(2, 8, 14, 14))
+
+
+def test_no_superfluous_parentheses() -> None:
+    """An identity is what it reads, which needs none where it is assigned or an argument."""
+    text = netspec.source(f"{SPECS}/earlier_copies.yaml", backend="torch")
+    assert "received_2 = conv + received\n" in text
+    assert "received_3 = (conv_2 + conv) + received_2\n" in text

@@ -25,7 +25,7 @@ from netspec.backends.source.plan import (
 )
 from netspec.backends.source.python import identifier
 from netspec.backends.source.site import OpSite
-from netspec.backends.source.symbols import opposite
+from netspec.backends.source.symbols import names_of, opposite
 from netspec.backends.source.text import is_call
 from netspec.backends.torch.children import Owner, child_names, is_plain
 from netspec.backends.torch.layer import Join, lowering
@@ -142,9 +142,11 @@ class Body:
     def _name(self, step: Step) -> str:
         """The child's name, which all lanes share."""
         if step.key is not None:
-            if step.key.text is None:
-                raise Split(step.inner, step.numbers)
-            return step.key.text
+            if step.key.text is not None:
+                return step.key.text
+            for part in step.key.parts:  # an attribute's name is text, which they make now
+                if not isinstance(part, str):
+                    self.routine.frozen |= names_of(part)
         there = [step.numbers[lane] for lane in _lanes(step)]
         if not all(name == there[0] for name in there):
             raise Split(step.inner, there)
