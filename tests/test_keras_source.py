@@ -564,3 +564,22 @@ def test_text_of_a_spec_stays_text(tmp_path: Path) -> None:
     names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     assert {"unit", "depth"} <= names
     assert "evil" not in names
+
+
+def test_what_decides_keys_with_dashes_is_no_argument(tmp_path: Path) -> None:
+    """The file lists such keys: other copies would be saved under keys that torch does not have."""
+    SPECS["counted"] = """
+params: {n: 2, m: 2, width: 4}
+inputs: {image: [3, 8, 8]}
+blocks:
+  inner: {params: {m: int}, body: [{repeat: =m, conv: {out: 4, kernel: 1}}]}
+  outer: {params: {m: int}, body: {of-a: {inner: {m}}}}
+body:
+  free{i}: {repeat: =m, conv: {out: =width, kernel: 1}}
+  unit-{i}: {repeat: =n, conv: {out: =width, kernel: 1}}
+  end: {outer: {m: 2}}
+"""
+    free = source(load("counted", tmp_path))
+    assert "def build_model(m: int = 2, width: int = 4) ->" in free
+    SPECS["counted"] = SPECS["counted"].replace("m: 2}}\n", "m: =n + m}}\n")
+    assert "def build_model(width: int = 4) ->" in source(load("counted", tmp_path))

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from netspec.backends.keras.dashes import freeze_dashes
 from netspec.backends.keras.functions import LOCAL, FunctionWriter
 from netspec.backends.keras.layer import lowering
 from netspec.backends.keras.snippet_text import snippet_names, snippet_text
@@ -55,6 +56,7 @@ def source(graph: Graph) -> str:
 
 def _emit(program: Program) -> str:
     # Which snippets are copied is known when the functions are written: no others take their names.
+    freeze_dashes(program)
     first = _write(program, snippet_names())
     made = _write(program, defined_names(first.snippets))
     wanted = made.imports | needed_imports(made.text, MARKS) | {"import keras"}
