@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from netspec.diagnostics import Findings, Note, Span
-from netspec.formula import Choice, Expr, Name, free, loop_names
+from netspec.formula import Choice, Expr, Name, free, loop_names, texts
 from netspec.lazy import hints
 from netspec.ops import Op
 from netspec.syntax import (
@@ -64,8 +64,10 @@ def check(model: Model, findings: Findings) -> None:
         kinds = check_block(block, findings)
         used |= kinds - {name}
     choices = {str(c) for p in model.params if p.type == "kind" for c in p.choices}
-    texts = used | choices | top.texts
-    _unused_blocks(model, texts, findings)
+    for variant in model.variants:  # whose tables may name blocks as well
+        for arg in variant.sets:
+            top.note_texts(arg.value)
+    _unused_blocks(model, used | choices | top.texts, findings)
 
 
 def check_library(library: Library, findings: Findings) -> None:
@@ -416,7 +418,26 @@ class _Checker:
             if isinstance(part, Formula):
                 self.value(part, names)
 
+    def note_texts(self, value: Value) -> None:
+        match value:
+            case Formula(expr):
+                self.texts.update(texts(expr))
+            case ListValue(items):
+                for item in items:
+                    self.note_texts(item)
+            case MapValue(entries):
+                for _, item in entries:
+                    self.note_texts(item)
+            case _:
+                text = getattr(value, "value", None)
+                if isinstance(text, str):
+                    self.texts.add(text)
+
     def value(self, value: Value, names: set[str]) -> None:
+        self.note_texts(value)
+        self.formulas(value, names)
+
+    def formulas(self, value: Value, names: set[str]) -> None:
         match value:
             case Formula(expr):
                 for loop in loop_names(expr):
@@ -431,14 +452,10 @@ class _Checker:
                         self.unknown_name(name.name, value.at(name.start, name.end), names)
             case ListValue(items):
                 for item in items:
-                    self.value(item, names)
+                    self.formulas(item, names)
             case MapValue(entries):
                 for _, item in entries:
-                    self.value(item, names)
-            case _:
-                text = getattr(value, "value", None)
-                if isinstance(text, str):
-                    self.texts.add(text)
+                    self.formulas(item, names)
 
     def unknown_name(self, name: str, where: Span, names: set[str]) -> None:
         hint = hints.suggestion(name, sorted(names), self.listed) or self.nothing

@@ -242,6 +242,13 @@ def free(expr: Expr, bound: frozenset[str] = frozenset()) -> tuple[Name | InputS
     return tuple(n for part in _parts(expr) for n in free(part, bound))
 
 
+def texts(expr: Expr) -> tuple[str, ...]:
+    """The texts that are written in a formula."""
+    if isinstance(expr, Literal):
+        return (expr.value,) if isinstance(expr.value, str) else ()
+    return tuple(text for part in _parts(expr) for text in texts(part))
+
+
 def loop_names(expr: Expr) -> tuple[str, ...]:
     """The names that the lists `[item for name in list]` of a formula define."""
     own = (expr.name,) if isinstance(expr, Each) else ()
