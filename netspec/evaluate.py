@@ -139,7 +139,9 @@ class _Evaluation:
         if isinstance(given, Unknown):
             raise UnknownValue
         if given is None:
-            hint = "a block has one, and the body of a model that has one input"
+            hint = (
+                "a block has one, and the body of a model of one input, whose lets come before it"
+            )
             raise FormulaError("there is no single `input` here", start, end, hint)
         shape_names = ("channels", *SPATIAL_NAMES.get(given.rank, ()))
         if axis not in shape_names:
