@@ -18,6 +18,7 @@ CODES = {
     "bad-shape": "an op cannot accept its input with these attributes",
     "batch-axis": "an input's shape looks like it begins with the batch",
     "block-cycle": "a block contains itself",
+    "chained-copies": "a join reads copies of a `repeat` with `from:`, which read one another",
     "channels-last": "an input's shape looks like height, width, channels",
     "duplicate-key": "a mapping has a key twice",
     "duplicate-name": "two things have one name",

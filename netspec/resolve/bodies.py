@@ -8,7 +8,7 @@ from netspec.evaluate import UNKNOWN, Unknown
 from netspec.graph import Value
 from netspec.ops import Op
 from netspec.resolve.calls import add_lets, block_args, called, op_args, param_values
-from netspec.resolve.frames import NEST_LIMIT, Binding, Failed, Frame, Place, Scope
+from netspec.resolve.frames import NEST_LIMIT, Binding, Chain, Failed, Frame, Place, Scope
 from netspec.resolve.names import bind_unknown, own_name, refuse_taken
 from netspec.resolve.nodes import add_node, share_weights
 from netspec.resolve.references import lookup
@@ -60,6 +60,9 @@ def _copies(node: Node, named: bool, place: Place) -> list[trace.CopyRun] | None
         if not named:
             scope.numbers += 1
         return None
+    if node.from_ is not None and len(copies) > 1:
+        results = tuple(copy.result for copy in copies if copy.call is not None)
+        frame.state.chains.append(Chain(results, expand(node.from_, frame), node.from_.span))
     if not copies and node.key is not None and node.key.plain and isinstance(current, Value):
         scope.names[node.key.plain] = Binding(current)
     return copies

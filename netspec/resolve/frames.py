@@ -38,8 +38,18 @@ class Resolution:
         self.nodes: list[Node] = []
         self.keys: dict[str, Span] = {}  # of parameters, and which node has each
         self.defaults: dict[str, dict[str, tuple[Any, Arg]]] = {}  # by op and attribute
+        self.chains: list[Chain] = []
         self.copies = 0
         self.full = False
+
+
+@record
+class Chain:
+    """Copies of a repeat with `from:`, each of which reads the one before."""
+
+    results: tuple[Value, ...]
+    read: str  # what the first copy reads, as a reference
+    span: Span
 
 
 @record

@@ -65,6 +65,8 @@ def resolve(
     name = variant or model.name
     graph = Graph(name, params, tuple(inputs), outputs, tuple(state.nodes), run)
     _refuse_unused(graph, model, findings)
+    if not findings.failed:
+        _warn_of_chains(state)
     return None if findings.failed else graph
 
 
@@ -147,6 +149,20 @@ def _outputs(body: trace.BodyRun, place: Place) -> tuple[Output, ...]:
         message = "no output is left for inference"
         frame.error("no-output", message, model.outputs[0].span)
     return tuple(found)
+
+
+def _warn_of_chains(state: Resolution) -> None:
+    """Warn of copies that a join reads side by side, but that read one another."""
+    chain_of = {id(value): chain for chain in state.chains for value in chain.results}
+    for node in state.nodes if chain_of else ():
+        chains = [chain_of[id(value)] for value in node.inputs if id(value) in chain_of]
+        for chain in chains:
+            if chains.count(chain) > 1:
+                message = f"`{node.op.kind}` joins copies of this `repeat`, which read one another"
+                each = f"`inline: {{NAME: {{from: {chain.read}, ...}}}}`"
+                hint = f"`from:` is for the first copy; write {each} where each is to read it,"
+                hint += " or give it to an `inline:` around the `repeat`"
+                state.findings.warning("chained-copies", message, chain.span, hint)
 
 
 def _refuse_unused(graph: Graph, model: Model, findings: Findings) -> None:
