@@ -114,10 +114,7 @@ class _Planner:
         for lane, value in enumerate(split.values):
             by_instance.setdefault(context.instance(lane), set()).add(value)
         root: Context = context
-        loops = []
         while root.outer is not None:
-            if root.loop is not None:
-                loops.append(root.loop)
             root = root.outer
         distinct = {next(iter(values)) for values in by_instance.values()}
         uniform = all(len(values) == 1 for values in by_instance.values())
@@ -129,9 +126,10 @@ class _Planner:
                 number = order.setdefault(value, len(order))
                 self.decisions.labels[id(run)] = (*label, number)
             return
-        if not loops:
+        loop = _loop_of(split)
+        if loop is None:
             raise AssertionError("one copy of a block differs from itself")
-        self.decisions.unrolled.add(id(loops[0]))
+        self.decisions.unrolled.add(id(loop))
 
     def routine_of(self, run: trace.BlockRun) -> Routine:
         label = self.decisions.labels[id(run)]
@@ -266,6 +264,20 @@ def _has_loop_names(routine: Routine) -> bool:
     names = {n.name for n in free(routine.export) if isinstance(n, Name)}
     known = {p.name for p in routine.params} | {let.name for let in routine.lets}
     return not all(name in known or name == "$in" for name in names)
+
+
+def _loop_of(split: Split) -> syntax.Node | None:
+    """The innermost loop whose turns differ: what differs between turns of one around it stays in
+    a loop when that one is written out."""
+    at: Context = split.context
+    values = dict(enumerate(split.values))
+    while at.outer is not None:
+        outer: dict[int, Hashable] = {}
+        for lane, value in values.items():
+            if outer.setdefault(at.up[lane], value) != value:
+                return at.loop
+        values, at = outer, at.outer
+    return None
 
 
 def _block_runs(body: trace.BodyRun) -> list[trace.BlockRun]:
