@@ -288,7 +288,7 @@ body:
   - flatten
 """
 
-for _name in ("earlier_copies", "kinds_as_values"):
+for _name in ("blocks_in_tables", "earlier_copies", "kinds_as_values"):
     _text = (Path(__file__).parent / "specs" / f"{_name}.yaml").read_text()
     SPECS[_name] = _text.partition(f"name: {_name}\n")[2]
 

@@ -213,3 +213,12 @@ def test_no_superfluous_parentheses() -> None:
     text = netspec.source(f"{SPECS}/earlier_copies.yaml", backend="torch")
     assert "received_2 = conv + received\n" in text
     assert "received_3 = (conv_2 + conv) + received_2\n" in text
+
+
+def test_the_loop_whose_turns_differ_is_written_out() -> None:
+    """Stages have different blocks, the copies of a stage the same one: they stay a loop."""
+    text = netspec.source(f"{SPECS}/blocks_in_tables.yaml", backend="torch")
+    assert text.count("for i in range(") == 3
+    assert "Fused(channels, out=8, stride=1, slope=slope * (i + 1) / sum(depths))" in text
+    keras = netspec.source(f"{SPECS}/blocks_in_tables.yaml", backend="keras")
+    assert keras.count("for i in range(") == 3

@@ -173,12 +173,15 @@ def folded(expr: Expr) -> Expr:
                     return end if end.value is decided else other
             return Binary(operator, *ends, 0, 0)
         case Binary(operator, left, right):
-            return _computed(Binary(operator, folded(left), folded(right), 0, 0))
+            ends = folded(left), folded(right)
+            return _neutral(operator, *ends) or _computed(Binary(operator, *ends, 0, 0))
         case Choice(condition, yes, no):
-            chosen = folded(condition)
+            chosen, ends = folded(condition), (folded(yes), folded(no))
             if isinstance(chosen, Literal):
-                return folded(yes if chosen.value else no)
-            return Choice(chosen, folded(yes), folded(no))
+                return ends[0] if chosen.value else ends[1]
+            return ends[0] if same(*ends) else Choice(chosen, *ends)
+        case Slice(_, None, Literal(0)):
+            return ListOf(())
         case Index(of, index):
             return _computed(Index(folded(of), folded(index), 0, 0))
         case ListOf(items):
@@ -187,6 +190,19 @@ def folded(expr: Expr) -> Expr:
             return _computed(Call(function, tuple(folded(a) for a in arguments), 0, 0))
         case _:
             return expr
+
+
+def _neutral(operator: str, left: Expr, right: Expr) -> Expr | None:
+    """The other operand where one changes nothing: `0 + x`, `x - 0`, `x * 1`."""
+    neutral = {"+": 0, "-": 0, "*": 1}.get(operator)
+
+    def is_neutral(end: Expr) -> bool:
+        whole = isinstance(end, Literal) and type(end.value) is int
+        return whole and end.value == neutral  # type: ignore[union-attr] # a literal
+
+    if is_neutral(right):
+        return left
+    return right if operator != "-" and is_neutral(left) else None
 
 
 def _computed(expr: Expr) -> Expr:
