@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from netspec.exports.onnx_file import interface
 from netspec.graph import Graph, Node, Value
 from netspec.reference import evaluate, node_weights
 
@@ -45,6 +46,7 @@ def kept_nodes(model: Path, graph: Graph, weights: Mapping[str, Array]) -> froze
     them can be rounded where all that the file stores are weights and numbers of few digits.
     """
     try:
+        interface(model)  # refuses what is more than can be run, functions in functions among it
         stored = list(_stored(model))
     except Exception:  # whatever is wrong with the file, its run tells
         return frozenset()
