@@ -112,8 +112,8 @@ def _is_depthwise(site: Site) -> bool | None:
         return False
     # That layer knows neither three axes nor unequal strides.
     stride = site.known("stride")
-    known = site.channels.isdecimal() and stride is not None and len(set(stride)) == 1
-    return True if known and site.rank < 3 else None
+    equal = stride is not None and len(set(stride)) == 1
+    return True if equal and site.rank < 3 and site.channels.isdecimal() else None
 
 
 def _multiplier(site: Site) -> str | None:
@@ -143,7 +143,9 @@ def _weights(site: Site, area: str | None, depthwise: bool | None) -> _Weights |
         return None
     fan_in = _product("{x}.shape[-1]", site.code("groups"), area or "")
     fan_out = _product(site.code("out"), "1", area or "")
-    if depthwise or site.code("groups") == site.channels != "1":
+    groups = site.code("groups")
+    # Asking for channels may freeze parameters, so it is not done where groups are not many.
+    if depthwise or (groups != "1" and groups == site.channels):
         fan_in = area or ""
     if plain and biased and weight.code is None and bias.code is None:
         return _Weights({"several": f"usual_initializers({fan_in})"}, ("usual_initializers",))
