@@ -18,3 +18,14 @@ def one_framework_per_process() -> Iterator[None]:
     yield
     both = {"tensorflow", "torch"} <= sys.modules.keys()
     assert not both, "torch and TensorFlow met in one process: run one of them in a child process"
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """torch's sums depend on how many threads share them."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

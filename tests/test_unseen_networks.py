@@ -20,12 +20,7 @@ UNSEEN = Path(__file__).parent / "unseen"
 SPECS = Path(__file__).parent / "specs"
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # torch's sums depend on how many threads share them
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def module_of(spec: str, **options: Any) -> ModuleType:
