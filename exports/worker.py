@@ -18,6 +18,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from netspec.exports.parsing import keep_parsing_whole
+
 JOBS = {
     "torch_run": "netspec.exports.torch_jobs:run",
     "torch_export": "netspec.exports.torch_export:export",
@@ -47,7 +49,6 @@ TIMEOUT_S = 1800.0
 TAIL_LINES = 12
 REASON_WIDTH = 300
 ESCAPES = r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[ -/]*[0-~]"
-PARSER_TRIPPED = "SystemError: AST constructor recursion depth mismatch"
 
 
 class WorkerError(Exception):
@@ -79,10 +80,7 @@ def call(
     environment: Mapping[str, str] | None = None,
     **arguments: Any,
 ) -> dict[str, Any]:
-    """Run a job in a new process and return its result; again if Python's own parser tripped.
-
-    CPython's issue 106905: where threads interleave, as TensorFlow's do, parsing any Python text
-    may raise a SystemError that has nothing to do with it.
+    """Run a job in a new process and return its result.
 
     `job` is a name in `JOBS`, or `module:function` for a runtime from outside. `environment` is
     set for the worker beside what every worker is given.
@@ -91,17 +89,6 @@ def call(
         WorkerError: the job raised, was killed, or took longer than `timeout` seconds.
         UnavailableError: the job raised it.
     """
-    try:
-        return _call(job, timeout, environment or {}, arguments)
-    except WorkerError as error:
-        if PARSER_TRIPPED not in error.reason:
-            raise
-        return _call(job, timeout, environment or {}, arguments)
-
-
-def _call(
-    job: str, timeout: float, environment: Mapping[str, str], arguments: dict[str, Any]
-) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="netspec-") as folder:
         path = Path(folder, "job.json")
         # What runs on another device may reserve addresses as it likes.
@@ -109,23 +96,28 @@ def _call(
         named = {"job": JOBS.get(job, job), "bounded": bounded, "arguments": arguments}
         path.write_text(json.dumps(named))
         log = Path(folder, "log.txt")
-        # -P: a package named torch in the current folder must not stand for the real one.
-        command = [sys.executable, "-P", "-m", "netspec.exports.worker", str(path)]
-        with log.open("wb") as stream:
-            try:
-                done = subprocess.run(
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=stream,
-                    stderr=subprocess.STDOUT,
-                    env={**ENVIRONMENT, **os.environ, **FIXED, **environment},
-                    timeout=timeout,
-                    check=False,
-                )
-            except subprocess.TimeoutExpired:
-                reason = f"{job} took longer than {timeout:g} s and was stopped"
-                raise WorkerError(reason, _tail(log)) from None
-        return _result(job, done.returncode, _result_path(path), log)
+        try:
+            code = _run(path, log, timeout, environment or {})
+        except subprocess.TimeoutExpired:
+            reason = f"{job} took longer than {timeout:g} s and was stopped"
+            raise WorkerError(reason, _tail(log)) from None
+        return _result(job, code, _result_path(path), log)
+
+
+def _run(path: Path, log: Path, timeout: float, environment: Mapping[str, str]) -> int:
+    """The exit status of the process that does the job in this file."""
+    # -P: a package named torch in the current folder must not stand for the real one.
+    command = [sys.executable, "-P", "-m", "netspec.exports.worker", str(path)]
+    with log.open("wb") as stream:
+        return subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            env={**ENVIRONMENT, **os.environ, **FIXED, **environment},
+            timeout=timeout,
+            check=False,
+        ).returncode
 
 
 def _result(job: str, code: int, path: Path, log: Path) -> dict[str, Any]:
@@ -208,5 +200,6 @@ def _main(path: Path) -> None:
 
 
 if __name__ == "__main__":
+    keep_parsing_whole()
     # Run by `-m` this module is __main__; jobs know it, and its exceptions, by its own name.
     importlib.import_module("netspec.exports.worker")._main(Path(sys.argv[1]))
