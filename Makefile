@@ -58,5 +58,6 @@ clean:
 	@if [ ! -x $(BIN)/pip ]; then echo "== making .venv with $(PYTHON)"; $(PYTHON) -m venv .venv; fi
 	@echo "== installing netspec[$*] in .venv (frameworks are large: minutes on the first run)"
 	@$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[$*]'
+	@$(BIN)/python -m compileall -q netspec backends exports # as pip does to what it copies
 	@$(if $(filter test,$*),$(BIN)/python tests/software_vulkan.py || true) # else its tests skip
 	@touch $@ $(if $(filter test,$*),.venv/installed-all) # test includes all
