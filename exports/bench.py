@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 
 from netspec.exports.arrays import load_arrays, save_arrays
 from netspec.exports.export import Source, export_graph, save_weights
-from netspec.exports.finished import Sight, kept_nodes
+from netspec.exports.finished import kept_nodes
 from netspec.exports.fit import require_fit
 from netspec.exports.noise import ComparisonError, Prediction, judge
 from netspec.exports.onnx_file import interface
 from netspec.exports.plan import Task
 from netspec.exports.qualify import explained, is_reduced, proven, qualified
-from netspec.exports.report import AGREED, DISAGREED, FAILED, NOT_RUN, ROUNDED, Blame, Row
+from netspec.exports.report import AGREED, DISAGREED, FAILED, NOT_RUN, ROUNDED, Row
 from netspec.exports.same import difference
 from netspec.exports.weights import Weights
 from netspec.exports.worker import JobError, UnavailableError, WorkerError, one_line
@@ -92,16 +92,6 @@ class Bench:
             )
         same = proven([outcome.row for plan in found for outcome in plan])
         return tuple([replace(o, row=explained(o.row, same)) for o in plan] for plan in found)
-
-    def blame(self, outcome: Outcome, target: Path) -> Blame | Sight | None:
-        """The first node that departs, with its reproduction in `target`; None if none is found.
-
-        Of a file whose numbers are rounded where none departs: what cannot be seen in it.
-        """
-        from netspec.exports.blame import find_blame
-
-        self.say(f"looking for the node where the {outcome.row.subject} departs")
-        return find_blame(self, outcome, target)
 
     def run(
         self, task: Task, arguments: dict[str, Any], **options: Any

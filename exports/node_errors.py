@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from netspec.exports.blame import Values
+from netspec.exports.bench import Bench, Outcome
+from netspec.exports.blame.recorded import Values
 from netspec.exports.noise import THRESHOLD, node_noise
 from netspec.exports.report import NodeError, NodeRow
 from netspec.graph import Graph, Value
 from netspec.reference import evaluate
-
-if TYPE_CHECKING:
-    from netspec.exports.bench import Bench, Outcome
 
 Array = NDArray[Any]
 SAMPLE = 0

@@ -37,8 +37,8 @@ TIMES = 100.0  # torch's own divergence that a difference may be
 PERTURBED = 2  # runs of torch whose weights are one unit in the last place off
 EPS = 2.0**-52
 JOBS = {
-    "torch": "netspec.exports.torch_training:train",
-    "keras": "netspec.exports.keras_training:train",
+    "torch": "netspec.exports.jobs.torch_training:train",
+    "keras": "netspec.exports.jobs.keras_training:train",
 }
 GRADIENT, FIRST, LAST = "gradient", "first step", "last step"
 

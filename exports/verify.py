@@ -16,8 +16,9 @@ from typing import Any
 from netspec import arguments
 from netspec.arguments import Params, Shapes
 from netspec.exports.bench import Bench, Outcome, Progress
+from netspec.exports.blame.find import find_blame
+from netspec.exports.blame.sight import Sight
 from netspec.exports.export import Source
-from netspec.exports.finished import Sight
 from netspec.exports.node_errors import node_rows
 from netspec.exports.noise import predict
 from netspec.exports.plan import Task, rounding_plan, same_plan
@@ -161,19 +162,24 @@ def _blames(
     target.mkdir(parents=True, exist_ok=True)
     settled, blames = [], []
     for outcome in same:
-        found = bench.blame(outcome, target) if outcome.departed else None
+        found = _blame(bench, outcome, target) if outcome.departed else None
         settled.append(_settled(outcome, found))
         blames.append(found)
     explained = {found.subject for found in blames if isinstance(found, Blame)}
     departed = {o.row.subject: o for o in reversed(rounding) if o.departed}
     blames += [
-        bench.blame(outcome, target)
+        _blame(bench, outcome, target)
         for subject, outcome in departed.items()
         if subject not in explained
     ]
     if not folder and not any(target.iterdir()):
         target.rmdir()
     return settled, tuple(found for found in blames if isinstance(found, Blame))
+
+
+def _blame(bench: Bench, outcome: Outcome, target: Path) -> Blame | Sight | None:
+    bench.say(f"looking for the node where the {outcome.row.subject} departs")
+    return find_blame(bench, outcome, target)
 
 
 def _settled(outcome: Outcome, found: Blame | Sight | None) -> Outcome:

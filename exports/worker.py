@@ -21,14 +21,14 @@ from typing import Any
 from netspec.exports.parsing import keep_parsing_whole
 
 JOBS = {
-    "torch_run": "netspec.exports.torch_jobs:run",
-    "torch_export": "netspec.exports.torch_export:export",
-    "torch_state": "netspec.exports.torch_jobs:convert_state",
-    "keras_run": "netspec.exports.keras_jobs:run",
-    "keras_export": "netspec.exports.keras_export:export",
-    "onnxruntime_run": "netspec.exports.onnxruntime_jobs:run",
-    "evaluator_run": "netspec.exports.evaluator_jobs:run",
-    "openvino_run": "netspec.exports.openvino_jobs:run",
+    "torch_run": "netspec.exports.jobs.torch_run:run",
+    "torch_export": "netspec.exports.jobs.torch_export:export",
+    "torch_state": "netspec.exports.jobs.torch_run:convert_state",
+    "keras_run": "netspec.exports.jobs.keras_run:run",
+    "keras_export": "netspec.exports.jobs.keras_export:export",
+    "onnxruntime_run": "netspec.exports.jobs.onnxruntime_run:run",
+    "evaluator_run": "netspec.exports.jobs.evaluator_run:run",
+    "openvino_run": "netspec.exports.jobs.openvino_run:run",
 }
 
 # Where the user says otherwise, that is what is measured, and named.

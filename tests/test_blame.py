@@ -15,7 +15,9 @@ from onnx import ModelProto, helper, numpy_helper
 import netspec
 from netspec.backends.onnx import write
 from netspec.exports.arrays import load_arrays
-from netspec.exports.blame import Departure, Values, locate, match
+from netspec.exports.blame.departure import Departure, locate
+from netspec.exports.blame.matched import match
+from netspec.exports.blame.recorded import Values
 from netspec.exports.probe import probe_inputs, probe_weights
 from netspec.exports.report import DISAGREED, FAILED, Blame, Report
 from netspec.exports.verify import verify_graph

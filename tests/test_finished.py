@@ -14,7 +14,7 @@ from onnx import ModelProto, helper, numpy_helper
 
 import netspec
 from netspec.backends.onnx import write
-from netspec.exports.blame import locate
+from netspec.exports.blame.departure import locate
 from netspec.exports.finished import kept_nodes
 from netspec.exports.probe import probe_weights
 from netspec.exports.report import AGREED, DISAGREED, ROUNDED, Report

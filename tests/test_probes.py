@@ -14,7 +14,7 @@ from netspec.exports.batches import holding, joined, one_then_all
 from netspec.exports.noise import Prediction
 from netspec.exports.probe import probe_inputs, probe_weights
 from netspec.exports.report import AGREED, DISAGREED, FAILED, Report, Row
-from netspec.exports.report_file import from_json, judged_again, to_json
+from netspec.exports.reports.report_file import from_json, judged_again, to_json
 from netspec.exports.same import BOUND, FINER, difference
 from netspec.exports.verify import verify_graph
 from netspec.exports.worker import JobError

@@ -17,7 +17,6 @@ from onnx import numpy_helper
 
 from netspec.backends.onnx import write
 from netspec.cli import main
-from netspec.exports.junit import junit
 from netspec.exports.noise import Figures
 from netspec.exports.probe import probe_weights
 from netspec.exports.report import (
@@ -32,7 +31,8 @@ from netspec.exports.report import (
     Report,
     Row,
 )
-from netspec.exports.report_file import ReportError, from_json, judged_again, to_json
+from netspec.exports.reports.junit import junit
+from netspec.exports.reports.report_file import ReportError, from_json, judged_again, to_json
 from netspec.exports.same import Difference
 from netspec.exports.training import Course, RateRow, TensorRow, TrainingReport
 from netspec.exports.verify import verify_graph

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 import netspec
-from netspec.exports.html_page import page
-from netspec.exports.layout import Layout, layered
 from netspec.exports.report import AGREED, FAILED, Blame, NodeError, NodeRow, Report, Row
+from netspec.exports.reports.html_page import page
+from netspec.exports.reports.layout import Layout, layered
 
 HOSTILE = "</title></svg><script>alert('1')</script><img src=//x onerror=\"y\"> & {{ }} \x00\u202e"
 ALIEN = "\N{REPLACEMENT CHARACTER}"

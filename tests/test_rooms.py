@@ -65,6 +65,14 @@ def test_backends_do_not_import_exports() -> None:
     assert breaches(sources("backends"), {"netspec.exports"}) == []
 
 
+@pytest.mark.parametrize("folder", ["jobs", "reports"])
+def test_what_measures_imports_neither_jobs_nor_writers_of_reports(folder: str) -> None:
+    own = ROOT / "exports" / folder
+    others = [path for path in sources("exports") if own not in path.parents]
+    assert len(others) < len(sources("exports"))
+    assert breaches(others, {f"netspec.exports.{folder}"}) == []
+
+
 @pytest.mark.parametrize("backend", sorted(FRAMEWORKS))
 def test_a_backend_imports_only_its_own_framework(backend: str) -> None:
     others = {f"netspec.backends.{other}" for other in FRAMEWORKS if other != backend}

@@ -339,7 +339,7 @@ def test_without_a_driver_it_is_not_run(spec: Path, monkeypatch: pytest.MonkeyPa
 
 FALLBACK = """
 import sys
-from netspec.exports import onnxruntime_jobs as jobs
+from netspec.exports.jobs import onnxruntime_run as jobs
 from netspec.exports.precision import onnx_model
 
 def fall_back():

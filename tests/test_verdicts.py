@@ -16,14 +16,14 @@ import netspec
 from netspec.cli import main
 from netspec.commands.runtimes import table
 from netspec.exports.bench import Bench
-from netspec.exports.html_page import page
+from netspec.exports.jobs.tracing import Trace
 from netspec.exports.noise import Figures, Prediction
 from netspec.exports.plan import Task, rounding_plan, same_plan
 from netspec.exports.report import AGREED, DISAGREED, FAILED, NodeError, NodeRow, Report, Row
-from netspec.exports.report_file import ReportError, from_json, judged_again, to_json
+from netspec.exports.reports.html_page import page
+from netspec.exports.reports.report_file import ReportError, from_json, judged_again, to_json
 from netspec.exports.runtimes import runtimes
 from netspec.exports.same import Difference
-from netspec.exports.tracing import Trace
 from netspec.exports.training import Course, RateRow, TensorRow, TrainingReport
 from netspec.exports.weights import read_fitting
 
@@ -168,7 +168,7 @@ def test_a_trace_is_whole_or_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         path.write_bytes(b"PK")
         raise MemoryError
 
-    monkeypatch.setattr("netspec.exports.tracing.save_arrays", cut)
+    monkeypatch.setattr("netspec.exports.jobs.tracing.save_arrays", cut)
     with pytest.raises(MemoryError), Trace(0).saved(str(tmp_path / "values.npz")):
         pass
     assert not (tmp_path / "values.npz").exists()

@@ -70,7 +70,7 @@ def _with_training(report: Report, job: Job, seed: int) -> Report:
 
 def judge(args: argparse.Namespace) -> int:
     """Hold the figures of a saved report against other limits; 0 only if all agree."""
-    from netspec.exports.report_file import ReportError, from_json, judged_again
+    from netspec.exports.reports.report_file import ReportError, from_json, judged_again
 
     require_file(args.report, "report")
     _refuse_files(args)
@@ -145,9 +145,9 @@ def _say(name: str, text: str) -> None:
 
 def _write(args: argparse.Namespace, reports: Sequence[Report]) -> None:
     """Write the files that were asked for, all or none."""
-    from netspec.exports.html_page import page
-    from netspec.exports.junit import junit
-    from netspec.exports.report_file import to_json
+    from netspec.exports.reports.html_page import page
+    from netspec.exports.reports.junit import junit
+    from netspec.exports.reports.report_file import to_json
 
     with ExitStack() as stack:
         for option, text in zip(FILES, (to_json, junit, page), strict=True):

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from netspec.exports import torch_jobs
+from netspec.exports.jobs import torch_run
 
 VERSION: str = torch.__version__
 # With a number Keras would move each variable to where it is, and take the copy for a weight.
@@ -16,7 +16,7 @@ DEVICES = {"cpu": "cpu", "gpu": "cuda"}
 
 def prepare(dtype: str, device: str) -> bool:
     """Set full precision and no gradients; whether there is a GPU."""
-    torch_jobs.force_float32()
+    torch_run.force_float32()
     torch.set_grad_enabled(False)
     return torch.cuda.is_available()
 
@@ -28,7 +28,7 @@ def compiled(function: Callable[..., Any], mode: str) -> Callable[..., Any]:
 
 def settings() -> dict[str, str]:
     """The switches of precision as they stand now."""
-    return torch_jobs.settings()
+    return torch_run.settings()
 
 
 def device(value: torch.Tensor) -> str:

@@ -10,8 +10,8 @@ from onnx.checker import ValidationError
 from onnx.shape_inference import InferenceError
 from torch.onnx.errors import OnnxExporterError
 
+from netspec.exports.jobs.torch_run import load
 from netspec.exports.onnx_file import BATCH, OPSET, Interface, finish
-from netspec.exports.torch_jobs import load
 from netspec.exports.worker import JobError, one_line, shortened
 
 

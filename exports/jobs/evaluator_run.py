@@ -9,9 +9,9 @@ from typing import Any
 from netspec.exports.arrays import load_arrays, save_arrays
 from netspec.exports.evaluator import EvaluationError, NotEvaluatedError, Program
 from netspec.exports.fit import Array, Arrays, run_fitted
+from netspec.exports.jobs.refusals import over_file
+from netspec.exports.jobs.tracing import Trace
 from netspec.exports.onnx_file import interface
-from netspec.exports.refusals import over_file
-from netspec.exports.tracing import Trace
 from netspec.exports.worker import UnavailableError, one_line, shortened
 
 

@@ -16,7 +16,7 @@ from netspec.exports.worker import JobError, UnavailableError
 
 EAGER = "eager"
 NAME: str = keras.config.backend()
-_ENGINE: Any = importlib.import_module(f"netspec.exports.engine_{NAME}")
+_ENGINE: Any = importlib.import_module(f"netspec.exports.jobs.engine_{NAME}")
 
 VERSION = f"{keras.__version__} on {NAME} {_ENGINE.VERSION}"
 KINDS = {"cpu": ("cpu",), "gpu": ("gpu", "cuda")}

@@ -12,9 +12,9 @@ import onnxruntime as ort
 from netspec.exports import precision
 from netspec.exports.arrays import load_arrays, save_arrays
 from netspec.exports.fit import Array, Arrays, run_fitted
+from netspec.exports.jobs.refusals import over_file, told_by_onnxruntime
+from netspec.exports.jobs.tracing import Trace
 from netspec.exports.onnx_file import interface
-from netspec.exports.refusals import over_file, told_by_onnxruntime
-from netspec.exports.tracing import Trace
 from netspec.exports.worker import JobError, UnavailableError, plain
 
 CPU = "CPUExecutionProvider"

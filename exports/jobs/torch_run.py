@@ -15,8 +15,8 @@ from torch.overrides import TorchFunctionMode
 from netspec.exports import precision
 from netspec.exports.arrays import load_arrays, save_arrays
 from netspec.exports.batches import holding, joined
-from netspec.exports.model_source import by_name, load_model, round_attributes
-from netspec.exports.tracing import Trace
+from netspec.exports.jobs.model_source import by_name, load_model, round_attributes
+from netspec.exports.jobs.tracing import Trace
 from netspec.exports.worker import JobError, UnavailableError
 
 

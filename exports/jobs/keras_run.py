@@ -8,11 +8,12 @@ from typing import Any
 import keras
 import numpy as np
 
-from netspec.exports import keras_engine, precision
+from netspec.exports import precision
 from netspec.exports.arrays import load_arrays, save_arrays
 from netspec.exports.batches import holding, joined
-from netspec.exports.model_source import by_name, load_model, round_attributes
-from netspec.exports.tracing import Trace
+from netspec.exports.jobs import keras_engine
+from netspec.exports.jobs.model_source import by_name, load_model, round_attributes
+from netspec.exports.jobs.tracing import Trace
 
 
 def run(

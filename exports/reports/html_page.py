@@ -6,15 +6,15 @@ import json
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from netspec.exports.html_graph import (
+from netspec.exports.report import PASSED, NodeError, NodeRow, Report, Row
+from netspec.exports.report_text import ratio, scientific, verdict
+from netspec.exports.reports.html_graph import (
     SHADES,
     clean,
     graph,
     graph_style,
     run_names,
 )
-from netspec.exports.report import PASSED, NodeError, NodeRow, Report, Row
-from netspec.exports.report_text import ratio, scientific, verdict
 
 STYLE = """
 :root { color-scheme: light }

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from netspec.exports.layout import Item, Layout, layered
 from netspec.exports.report import NodeError, NodeRow
 from netspec.exports.report_text import printable, ratio
+from netspec.exports.reports.layout import Item, Layout, layered
 
 WIDTH, HEIGHT, STEP, MARGIN = 250, 38, 60, 14  # pixels: a box, from layer to layer, around all
 LETTERS = 33  # that fit a box

@@ -12,8 +12,8 @@ import tensorflow as tf
 import tf2onnx
 from tf2onnx.optimizer.optimizer_base import GraphOptimizerBase
 
-from netspec.exports.keras_jobs import call, load
-from netspec.exports.model_source import by_name
+from netspec.exports.jobs.keras_run import call, load
+from netspec.exports.jobs.model_source import by_name
 from netspec.exports.onnx_file import OPSET, Interface, finish
 
 CATCH_ERRORS = "TF2ONNX_CATCH_ERRORS"

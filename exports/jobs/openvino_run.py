@@ -10,8 +10,8 @@ import openvino  # type: ignore[import-not-found,import-untyped,unused-ignore]
 from netspec.exports import precision
 from netspec.exports.arrays import load_arrays, save_arrays
 from netspec.exports.fit import run_fitted
+from netspec.exports.jobs.refusals import over_file
 from netspec.exports.onnx_file import interface
-from netspec.exports.refusals import over_file
 from netspec.exports.worker import JobError, one_line
 
 HINT = "INFERENCE_PRECISION_HINT"

@@ -1,0 +1,1 @@
+"""Reports written as JSON, as JUnit XML and as an HTML page."""
