@@ -24,6 +24,7 @@ from netspec.exports.onnx_file import interface
 from netspec.exports.plan import Task
 from netspec.exports.qualify import explained, is_reduced, proven, qualified
 from netspec.exports.report import AGREED, DISAGREED, FAILED, NOT_RUN, ROUNDED, Row
+from netspec.exports.rounding import LONG, longest_mean
 from netspec.exports.same import difference
 from netspec.exports.weights import Weights
 from netspec.exports.worker import JobError, UnavailableError, WorkerError, one_line
@@ -62,7 +63,7 @@ class Bench:
     source: Source
     tensors: Weights
     inputs: Mapping[str, NDArray[np.float32]]
-    predictions: Mapping[str, Prediction]
+    predict: Callable[[int], Mapping[str, Prediction]]  # by the lanes in which means are summed
     rounded: Mapping[str, Prediction]  # by the rounding of stored numbers; for finished files
     folder: Path
     seed: int
@@ -92,6 +93,11 @@ class Bench:
             )
         same = proven([outcome.row for plan in found for outcome in plan])
         return tuple([replace(o, row=explained(o.row, same)) for o in plan] for plan in found)
+
+    @property
+    def predictions(self) -> Mapping[str, Prediction]:
+        """Truth and noise of every output, whatever the order of sums."""
+        return self.predict(1)
 
     def run(
         self, task: Task, arguments: dict[str, Any], **options: Any
@@ -204,9 +210,10 @@ class Bench:
         A result that cannot be compared has no figures, whatever the other outputs are.
         """
         figures, differences = {}, {}
+        noise = self._noise(task, row.info.get("lanes", 1))
         for name, prediction in self.predictions.items():
             try:
-                figures[name] = judge(self._noise(task, name), results.get(name))
+                figures[name] = judge(noise[name], results.get(name))
                 differences[name] = difference(prediction, results.get(name))
             except ComparisonError as problem:
                 return replace(row, status=FAILED, reason=f"{name}: {problem}")
@@ -220,15 +227,18 @@ class Bench:
             return replace(row, status=ROUNDED, reason="its stored numbers are rounded")
         return replace(row, reason=f"another function: {', '.join(wrong)}" if wrong else "")
 
-    def _noise(self, task: Task, name: str) -> Prediction:
-        """What a task's output is judged by: in float64 nothing rounds but a file's numbers."""
-        prediction = self.predictions[name]
-        if not self.is_finished(task):
-            return prediction
-        rounded = self.rounded[name]
-        if task.dtype == "float64":
-            return rounded
-        return Prediction(prediction.truth, prediction.noise + rounded.noise)
+    def _noise(self, task: Task, lanes: int) -> Mapping[str, Prediction]:
+        """What a task's outputs are judged by: in float64 nothing rounds but a file's numbers."""
+        finished = self.is_finished(task)
+        if finished and task.dtype == "float64":
+            return self.rounded
+        predictions = self.predict(lanes if longest_mean(self.graph) > LONG else 1)
+        if not finished:
+            return predictions
+        return {
+            name: Prediction(found.truth, found.noise + self.rounded[name].noise)
+            for name, found in predictions.items()
+        }
 
     def _worst_sample(self, results: Mapping[str, Array]) -> int:
         """The sample that is most off in the output that is, each by its own largest value."""

@@ -81,14 +81,15 @@ def predict(
     runs: int = RUNS,
     stored: bool = False,
     kept: Collection[str] = (),
+    lanes: int = 1,
 ) -> dict[str, Prediction]:
     """Truth and noise of every inference output for `inputs` `(batch, channels, *spatial)`.
 
     A sample at a time, with its noisy copies beside it as a batch, so that memory stays bounded.
     With `stored`, nothing rounds but the numbers that a float32 file holds, of nodes that are not
-    among the paths `kept`.
+    among the paths `kept`. `lanes` is in how many sums at once means over all positions are made.
     """
-    noise = Noise.of(weights, seed, runs, stored=stored, kept=kept)
+    noise = Noise.of(weights, seed, runs, stored=stored, kept=kept, lanes=lanes)
     batch = len(next(iter(inputs.values())))
     samples = [
         _sample(graph, noise, {name: x[i : i + 1] for name, x in inputs.items()})
@@ -184,6 +185,7 @@ class Noise:
     weights: dict[str, Array]
     stored: bool = False
     kept: Collection[str] = ()
+    lanes: int = 1
 
     @staticmethod
     def of(
@@ -193,11 +195,12 @@ class Noise:
         *,
         stored: bool = False,
         kept: Collection[str] = (),
+        lanes: int = 1,
     ) -> Noise:
         """Noise drawn by a seed, for a network with these weights."""
         rng = np.random.Generator(np.random.Philox(seed))
         doubles = {key: np.asarray(w, np.float64) for key, w in weights.items()}
-        return Noise(rng, runs, doubles, stored, kept)
+        return Noise(rng, runs, doubles, stored, kept, lanes)
 
     @property
     def copies(self) -> int:
@@ -215,7 +218,7 @@ class Noise:
         elif self.stored and not node.op.join:
             noisy += self._of_numbers(node, given, weights, clean)
         if not self.stored:
-            added = deviation(node, given, weights, clean)
+            added = deviation(node, given, weights, clean, self.lanes)
             if not (isinstance(added, float) and added == 0.0):
                 noisy += added * self.rng.standard_normal(noisy.shape, dtype=np.float32)
             noisy += noisy * (U * self._uniform(noisy.shape))

@@ -13,12 +13,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from netspec.graph import Node
+from netspec.graph import Graph, Node
 
 Array = NDArray[np.float64]
 
 U = 2.0**-24
 SIGMA = U / math.sqrt(3.0)
+
+LANES = 8
+"""Sums at once of what adds with vectors of the processor: eight float32 fill one of AVX2."""
+LONG = 1024  # terms of a mean, above which the order of its sum outweighs other rounding
+
+GLOBAL_MEAN = "global_avg_pool"
 
 EXACT = frozenset(
     {
@@ -36,14 +42,28 @@ def is_exact(node: Node) -> bool:
     return nearest or node.op.kind in EXACT
 
 
+def longest_mean(graph: Graph) -> int:
+    """The most terms of a mean over all positions."""
+    means = [n for n in graph.inference_nodes if n.op.kind == GLOBAL_MEAN]
+    return max((math.prod(n.input_types[0].shape[1:]) for n in means), default=0)
+
+
 def deviation(
-    node: Node, inputs: tuple[Array, ...], weights: Mapping[str, Array], output: Array
+    node: Node,
+    inputs: tuple[Array, ...],
+    weights: Mapping[str, Array],
+    output: Array,
+    lanes: int = 1,
 ) -> Array | float:
     """The deviation of the error that the node's arithmetic adds, storing the result aside.
 
-    Arrays are `(batch, channels, *spatial)`; `weights` are the op's by their own names. The result
-    broadcasts to `output`.
+    Arrays are `(batch, channels, *spatial)`; `weights` are the op's by their own names. `lanes` is
+    in how many sums at once means over all positions are made. The result broadcasts to `output`.
     """
+    if node.op.kind == GLOBAL_MEAN:
+        x = inputs[0]
+        terms = math.prod(x.shape[2:])
+        return _summation(terms, output, node.op.reference(x**2) / terms, lanes)
     if node.op.terms(*node.input_types) > 0:
         return _weighted_sum(node, inputs[0], weights, output)
     rule = _RULES.get(node.op.kind)
@@ -62,15 +82,22 @@ def _weighted_sum(
     return _summation(node.op.terms(*node.input_types), total, squares)
 
 
-def _summation(terms: int, total: Array, squares: Array) -> Array:
+def _summation(terms: int, total: Array, squares: Array, lanes: int = 1) -> Array:
     """The error of summing `terms` products, in any order, that give `total`.
 
     Every partial sum is rounded: the variance is SIGMA^2 times the sum of their squares. Terms in
     random order make a random walk that ends at `total`, whose squares sum to about
     K (total^2 / 3 + squares / 6). For terms of random sign total^2 is about `squares`, and this is
     K / 2 * squares; for terms of one sign it is K / 3 * total^2.
+
+    In L lanes each sums K / L terms to total / L, with squares / L: together they make K times
+    (total^2 / L^2 / 3 + squares / L / 6). Then the L sums are added up, as so many terms.
     """
-    return SIGMA * np.sqrt(terms * (total**2 / 3.0 + np.abs(squares) / 6.0))
+    squares = np.abs(squares)
+    if lanes == 1:
+        return SIGMA * np.sqrt(terms * (total**2 / 3.0 + squares / 6.0))
+    inside = terms * (total**2 / lanes**2 / 3.0 + squares / lanes / 6.0)
+    return SIGMA * np.sqrt(inside + lanes * (total**2 / 3.0 + squares / 6.0))
 
 
 Rule = Callable[[Any, Array, Array, Mapping[str, Array]], Array | float]
@@ -111,7 +138,6 @@ def _softmax(_op: Any, x: Array, y: Array, _w: Mapping[str, Array]) -> Array:
 # An approximation of a smooth function is good to some units of its largest term, which for a
 # function that cancels (gelu: x (1 + erf) / 2) or saturates is not the result.
 _RULES: dict[str, Rule] = {
-    "global_avg_pool": _mean(lambda op, x: math.prod(x.shape[2:])),
     "avg_pool": _mean(lambda op, x: math.prod(op.kernel)),
     "adaptive_avg_pool": _mean(_adaptive_terms),
     "layer_norm": _standardised,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import netspec
@@ -41,7 +42,7 @@ def survey(runtimes: Sequence[Runtime], say: Progress = lambda text: None) -> li
             source=lambda backend: source_backend(backend).source(graph),
             tensors=weights,
             inputs=inputs,
-            predictions=predict(graph, weights, inputs, seed=SEED),
+            predict=cache(lambda n: predict(graph, weights, inputs, seed=SEED, lanes=n)),
             rounded={},
             folder=Path(scratch),
             seed=SEED,

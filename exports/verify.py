@@ -10,6 +10,7 @@ import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -111,9 +112,10 @@ def verify_graph(
     tensors = probe_weights(graph, seed) if weights is None else read_weights(graph, weights)
     inputs = enough_inputs(graph, tensors, seed)
     say("computing the float64 reference and its predicted noise")
-    predictions = predict(graph, tensors, inputs, seed=seed)
+    predicted = cache(lambda lanes: predict(graph, tensors, inputs, seed=seed, lanes=lanes))
+    predicted(1)
     with tempfile.TemporaryDirectory(prefix="netspec-") as scratch:
-        bench = Bench(graph, source, tensors, inputs, predictions, {}, Path(scratch), seed, say)
+        bench = Bench(graph, source, tensors, inputs, predicted, {}, Path(scratch), seed, say)
         if any(isinstance(task, Task) and bench.is_finished(task) for task in same_plan(plan)):
             kept = bench.kept_nodes(model)
             rounded = predict(graph, tensors, inputs, seed=seed, stored=True, kept=kept)
@@ -123,7 +125,7 @@ def verify_graph(
         node_errors = node_rows(bench, rounding) if nodes else ()
     notes = [
         f"two different inputs give nearly the same {name}: this comparison says little"
-        for name in insensitive({name: p.truth for name, p in predictions.items()})
+        for name in insensitive({name: p.truth for name, p in predicted(1).items()})
     ]
     notes += [
         f"{place} on these inputs: a mistake there would not be seen"

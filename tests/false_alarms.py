@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -77,14 +78,14 @@ def _rows(graph: Graph, part: str, seed: int) -> Iterable[Result]:
     backends, runtimes = PARTS[part]
     weights = probe_weights(graph, seed)
     inputs = enough_inputs(graph, weights, seed)
-    predictions = predict(graph, weights, inputs, seed=seed)
+    predicted = cache(lambda lanes: predict(graph, weights, inputs, seed=seed, lanes=lanes))
     with jobs_in_this_process(), tempfile.TemporaryDirectory() as folder:
         bench = Bench(
             graph,
             lambda backend: source_backend(backend).source(graph),
             weights,
             inputs,
-            predictions,
+            predicted,
             {},
             Path(folder),
             seed,

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 VERSION: str = tf.__version__
 FUNCTION, XLA = "function", "xla"
+VECTORS = False  # means are summed nearly one after the other, most of all by XLA
 DEVICES = {"cpu": "cpu:0", "gpu": "gpu:0"}
 
 

@@ -11,6 +11,7 @@ from netspec.exports.jobs import torch_run
 
 VERSION: str = torch.__version__
 # With a number Keras would move each variable to where it is, and take the copy for a weight.
+VECTORS = True  # means are summed so
 DEVICES = {"cpu": "cpu", "gpu": "cuda"}
 
 

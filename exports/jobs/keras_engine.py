@@ -12,6 +12,7 @@ from typing import Any
 
 import keras
 
+from netspec.exports import rounding
 from netspec.exports.worker import JobError, UnavailableError
 
 EAGER = "eager"
@@ -19,6 +20,7 @@ NAME: str = keras.config.backend()
 _ENGINE: Any = importlib.import_module(f"netspec.exports.jobs.engine_{NAME}")
 
 VERSION = f"{keras.__version__} on {NAME} {_ENGINE.VERSION}"
+LANES = rounding.LANES if _ENGINE.VECTORS else 1  # in which the processor sums means
 KINDS = {"cpu": ("cpu",), "gpu": ("gpu", "cuda")}
 
 

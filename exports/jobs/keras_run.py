@@ -57,6 +57,7 @@ def run(
             _record(model, values, sample, trace)
         elif dtype == "float32":
             info |= {"settings": keras_engine.settings(), "bits": _bits(mode)}
+            info["lanes"] = keras_engine.LANES if device == "cpu" else 1
     found = _arrays(outputs)
     save_arrays(result, joined(alone, found) if alone else found)
     return info

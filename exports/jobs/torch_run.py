@@ -17,6 +17,7 @@ from netspec.exports.arrays import load_arrays, save_arrays
 from netspec.exports.batches import holding, joined
 from netspec.exports.jobs.model_source import by_name, load_model, round_attributes
 from netspec.exports.jobs.tracing import Trace
+from netspec.exports.rounding import LANES
 from netspec.exports.worker import JobError, UnavailableError
 
 
@@ -67,6 +68,7 @@ def run(
         info["weights"], info["live"] = _reach(model, outputs.values())
     elif not trace:
         info |= {"settings": settings(), "bits": _bits(device, compiled)}
+        info["lanes"] = LANES if device == "cpu" else 1
     found = _arrays(outputs)
     save_arrays(result, joined(_arrays(alone), found) if alone else found)
     return info
