@@ -60,4 +60,5 @@ clean:
 	@$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[$*]'
 	@$(BIN)/python -m compileall -q netspec backends exports # as pip does to what it copies
 	@$(if $(filter test,$*),$(BIN)/python tests/software_vulkan.py || true) # else its tests skip
+	@$(if $(filter test,$*),$(BIN)/python tests/fashion_mnist.py || true) # else its tests skip
 	@touch $@ $(if $(filter test,$*),.venv/installed-all) # test includes all

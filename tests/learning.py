@@ -8,7 +8,6 @@ seed and the spread between seeds, and fails if the frameworks' means differ by 
 from __future__ import annotations
 
 import argparse
-import gzip
 import json
 import os
 import runpy
@@ -26,14 +25,9 @@ import netspec
 from netspec.compiler import save_weights
 from netspec.initial import initial_weights
 
-# Where Debian's package dataset-fashion-mnist puts it.
-DATA = Path("/usr/share/datasets/fashion-mnist")
+FASHION = runpy.run_path(str(Path(__file__).with_name("fashion_mnist.py")))
 BATCH, RATE, MOMENTUM = 64, 0.05, 0.9
 Data = dict[str, NDArray[Any]]
-
-
-def available() -> bool:
-    return (DATA / "train-images-idx3-ubyte.gz").is_file()
 
 
 def read(count: int) -> Data:
@@ -42,17 +36,11 @@ def read(count: int) -> Data:
     Images are `(n, 1, 32, 32)` in float32 from -1 to 1, padded by two as LeNet wants them.
     """
     found: Data = {}
-    for part, prefix in (("train", "train"), ("test", "t10k")):
-        images = _idx(DATA / f"{prefix}-images-idx3-ubyte.gz", 16).reshape(-1, 1, 28, 28)[:count]
-        padded = np.pad(images, ((0, 0), (0, 0), (2, 2), (2, 2)))
+    for part, name in (("train", "train"), ("test", "t10k")):
+        images, found[f"{part}_labels"] = FASHION["read"](name, count)
+        padded = np.pad(images[:, None], ((0, 0), (0, 0), (2, 2), (2, 2)))
         found[f"{part}_images"] = (padded / 127.5 - 1).astype(np.float32)
-        found[f"{part}_labels"] = _idx(DATA / f"{prefix}-labels-idx1-ubyte.gz", 8)[:count]
     return found
-
-
-def _idx(path: Path, header: int) -> NDArray[np.uint8]:
-    with gzip.open(path) as file:
-        return np.frombuffer(file.read(), np.uint8, offset=header)
 
 
 def batches(seed: int, epochs: int, count: int) -> list[NDArray[np.int64]]:
@@ -150,8 +138,8 @@ def main() -> int:
     for name, default in (("seeds", 5), ("epochs", 2), ("images", 10_000)):
         parser.add_argument(f"--{name}", type=int, default=default)
     args = parser.parse_args()
-    if not available():
-        print(f"not run: there is no {DATA} (apt install dataset-fashion-mnist)")
+    if FASHION["folder"]() is None:
+        print(FASHION["WHY_NOT"])
         return 1
     found = accuracies(args.seeds, args.epochs, args.images)
     print(

@@ -7,10 +7,9 @@ Vulkan loader into the virtual environment, without root and without installing 
 from __future__ import annotations
 
 import os
+import runpy
 import subprocess
 import sys
-import tarfile
-import tempfile
 from pathlib import Path
 
 PACKAGE = "chromium-common"
@@ -31,33 +30,10 @@ def environment() -> dict[str, str]:
     return {}
 
 
-def install(folder: Path) -> None:
-    """Take the driver's files from the package.
-
-    Raises:
-        subprocess.SubprocessError: apt has no such package, or cannot fetch it in two minutes.
-        FileNotFoundError: there is no apt, or the package lacks a file.
-    """
-    with tempfile.TemporaryDirectory() as scratch:
-        subprocess.run(["apt-get", "download", PACKAGE], cwd=scratch, check=True, timeout=120)
-        (package,) = Path(scratch).glob("*.deb")
-        archive = Path(scratch, "files.tar")
-        with archive.open("wb") as stream:
-            subprocess.run(["dpkg-deb", "--fsys-tarfile", package], stdout=stream, check=True)
-        folder.mkdir(parents=True, exist_ok=True)
-        with tarfile.open(archive) as files:
-            members = {Path(member.name).name: member for member in files if member.isfile()}
-            for name in FILES:
-                if name not in members:
-                    raise FileNotFoundError(f"{PACKAGE} has no {name}")
-                content = files.extractfile(members[name])
-                assert content is not None
-                (folder / name).write_bytes(content.read())
-
-
 if __name__ == "__main__":
+    take = runpy.run_path(str(Path(__file__).with_name("debian.py")))["take"]
     try:
-        install(FOLDERS[0])
+        take(PACKAGE, FILES, FOLDERS[0])
     except (OSError, subprocess.SubprocessError) as error:
         sys.exit(f"no software Vulkan driver: {error}")
     print(FOLDERS[0])

@@ -24,6 +24,7 @@ from netspec.exports.probe import probe_inputs, probe_weights
 
 HERE = Path(__file__).parent
 FAMILIES = runpy.run_path(str(HERE / "families.py"))
+FASHION = runpy.run_path(str(HERE / "fashion_mnist.py"))
 NODES = 82  # of networks that are quick to save, compile and export
 SAME = 1e-4  # root mean square of float32 by other kernels, of the outputs
 COARSE = 0.1  # of bfloat16
@@ -96,6 +97,14 @@ def test_a_saved_model_loads_in_a_process_without_the_source(found: dict[str, An
 
 def test_saved_weights_load(found: dict[str, Any]) -> None:
     assert found["saved_weights"] == 0
+
+
+def test_fit_on_real_images(found: dict[str, Any]) -> None:
+    """Two epochs of few images: the loss falls."""
+    if found["losses"] is None:
+        pytest.skip(FASHION["WHY_NOT"])
+    first, second = found["losses"]
+    assert second < first
 
 
 def test_xla(found: dict[str, Any]) -> None:

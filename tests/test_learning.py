@@ -12,8 +12,8 @@ LEARNING = runpy.run_path(str(Path(__file__).with_name("learning.py")))
 
 
 def test_two_epochs_of_fit_on_real_images() -> None:
-    if not LEARNING["available"]():
-        pytest.skip("needs Fashion-MNIST: apt install dataset-fashion-mnist")
+    if LEARNING["FASHION"]["folder"]() is None:
+        pytest.skip(LEARNING["FASHION"]["WHY_NOT"])
     found = LEARNING["accuracies"](seeds=3, epochs=2, count=3000)
     torch, keras = (statistics.mean(found[name]) for name in ("torch", "keras"))
     assert torch > 0.6, "ten classes, so 0.1 would be chance"
