@@ -96,7 +96,7 @@ class Bench:
 
     @property
     def predictions(self) -> Mapping[str, Prediction]:
-        """Truth and noise of every output, whatever the order of sums."""
+        """Truth and noise of every output, terms of means added one after the other."""
         return self.predict(1)
 
     def run(
@@ -132,6 +132,14 @@ class Bench:
         """Whether the task's file holds rounded numbers: somebody else's, or too large for more."""
         return task.file is not None or self._stored(task) != task.dtype
 
+    def lanes(self, task: Task, row: Row) -> int:
+        """In how many sums at once a run made its means, if there are long ones; 1 if unknown.
+
+        In somebody else's file a mean may be anything, a matrix product among it.
+        """
+        known = task.file is None and longest_mean(self.graph) > LONG
+        return int(row.info.get("lanes", 1)) if known else 1
+
     def kept_nodes(self, model: str | os.PathLike[str] | None) -> frozenset[str]:
         """The nodes whose numbers the one finished file holds as they are, if it is this."""
         if model is None or self._size > HUGE or not Path(model).is_file():
@@ -156,7 +164,8 @@ class Bench:
             arguments = self._subject(task, exports)
             self.say(f"running the {task.subject} on {task.runtime.name} in {task.dtype}")
             results, info = self.run(task, arguments)
-            row = qualified(self._judge(Row(*name, AGREED, info=info), task, results))
+            row = Row(*name, AGREED, info=info, seconds=time.perf_counter() - start)
+            row = qualified(self._judge(row, task, results))
             departed = row.status in (DISAGREED, FAILED, ROUNDED) and not is_reduced(row)
             sample = self._worst_sample(results) if departed else None
         except UnavailableError as problem:
@@ -168,7 +177,6 @@ class Bench:
             return Outcome(row, task, arguments, 0 if arguments and failure.answered else None)
         except Exception as error:  # whatever it is, a row must say it
             return Outcome(Row(*name, FAILED, reason=one_line(error)))
-        row = replace(row, seconds=time.perf_counter() - start)
         return Outcome(row, task, arguments, sample)
 
     def _subject(self, task: Task, exports: Exports) -> dict[str, Any]:
@@ -210,7 +218,7 @@ class Bench:
         A result that cannot be compared has no figures, whatever the other outputs are.
         """
         figures, differences = {}, {}
-        noise = self._noise(task, row.info.get("lanes", 1))
+        noise = self._noise(task, self.lanes(task, row))
         for name, prediction in self.predictions.items():
             try:
                 figures[name] = judge(noise[name], results.get(name))
@@ -232,7 +240,7 @@ class Bench:
         finished = self.is_finished(task)
         if finished and task.dtype == "float64":
             return self.rounded
-        predictions = self.predict(lanes if longest_mean(self.graph) > LONG else 1)
+        predictions = self.predict(lanes)
         if not finished:
             return predictions
         return {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -30,14 +31,18 @@ def node_rows(bench: Bench, outcomes: Sequence[Outcome]) -> tuple[NodeRow, ...]:
     doubles = {value: x.astype(np.float64) for value, x in given.items()}
     truth = evaluate(graph.inference_nodes, bench.tensors, doubles, keep=True)
     single = {value.name: x for value, x in given.items()}
-    noise = node_noise(graph, bench.tensors, single, seed=bench.seed)
+    noise = cache(
+        lambda lanes: node_noise(graph, bench.tensors, single, seed=bench.seed, lanes=lanes)
+    )
     found = {}
     for outcome in outcomes:
         if outcome.task is None or outcome.arguments is None:
             continue
         bench.say(f"recording every value of the {outcome.row.name}")
         if values := bench.record(outcome, SAMPLE):
-            found[outcome.row.name] = _errors(graph, truth, noise, Values(values))
+            found[outcome.row.name] = _errors(
+                graph, truth, noise(bench.lanes(outcome.task, outcome.row)), Values(values)
+            )
     return tuple(
         NodeRow(
             path=node.path,

@@ -9,8 +9,10 @@ batch norms into its weights is, evaluated in float64, that far from the truth.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import cache
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -103,6 +105,27 @@ def predict(
     return result
 
 
+def predictor(
+    graph: Graph,
+    weights: Mapping[str, NDArray[Any]],
+    inputs: Mapping[str, NDArray[np.float32]],
+    *,
+    seed: int = 0,
+) -> Callable[[int], dict[str, Prediction]]:
+    """`predict` by its `lanes`: each is computed once, whichever thread asks first."""
+    lock = Lock()
+
+    @cache
+    def predicted(lanes: int) -> dict[str, Prediction]:
+        return predict(graph, weights, inputs, seed=seed, lanes=lanes)
+
+    def locked(lanes: int) -> dict[str, Prediction]:
+        with lock:
+            return predicted(lanes)
+
+    return locked
+
+
 def node_noise(
     graph: Graph,
     weights: Mapping[str, NDArray[Any]],
@@ -110,9 +133,10 @@ def node_noise(
     *,
     seed: int = 0,
     runs: int = RUNS,
+    lanes: int = 1,
 ) -> dict[Value, float]:
     """The largest error predicted for every value that one sample's inference makes."""
-    noise = Noise.of(weights, seed, runs)
+    noise = Noise.of(weights, seed, runs, lanes=lanes)
     largest: dict[Value, float] = {}
 
     def after(node: Node, given: tuple[Array, ...], output: Array) -> Array:

@@ -1,9 +1,10 @@
 """Python's parser kept whole in a worker, where a framework has threads and finalizers.
 
-Until CPython's issue 106905 was fixed, all threads counted the depth of the tree that they make in
-one variable. The garbage collector may run while a tree is made, and with it finalizers and other
-threads; if those parse too, the count is off and a SystemError says "AST constructor recursion
-depth mismatch", whatever the text. TensorFlow parses each function that it traces.
+Until CPython's issue 106905 was fixed (3.11 has it, 3.12 not), all threads counted the depth of the
+tree that they make in one variable. The garbage collector may run while a tree is made, and with it
+finalizers and other threads; if those parse too, the count is off and a SystemError says "AST
+constructor recursion depth mismatch", whatever the text. TensorFlow parses each function that it
+traces.
 """
 
 from __future__ import annotations

@@ -90,14 +90,16 @@ def _summation(terms: int, total: Array, squares: Array, lanes: int = 1) -> Arra
     K (total^2 / 3 + squares / 6). For terms of random sign total^2 is about `squares`, and this is
     K / 2 * squares; for terms of one sign it is K / 3 * total^2.
 
-    In L lanes each sums K / L terms to total / L, with squares / L: together they make K times
-    (total^2 / L^2 / 3 + squares / L / 6). Then the L sums are added up, as so many terms.
+    In L lanes each walks K / L terms, to an end of about total / L that varies by squares / L: the
+    squares of all their sums make K (total^2 / (3 L^2) + squares (1 / (2 L) - 1 / (3 L^2))). Then
+    the L sums are added up, as so many terms. One lane is the case L = 1 without that.
     """
     squares = np.abs(squares)
-    if lanes == 1:
-        return SIGMA * np.sqrt(terms * (total**2 / 3.0 + squares / 6.0))
-    inside = terms * (total**2 / lanes**2 / 3.0 + squares / lanes / 6.0)
-    return SIGMA * np.sqrt(inside + lanes * (total**2 / 3.0 + squares / 6.0))
+    share = 1.0 / lanes
+    variance = terms * (total**2 * share**2 / 3.0 + squares * (share / 2.0 - share**2 / 3.0))
+    if lanes > 1:
+        variance += lanes * (total**2 / 3.0 + squares / 6.0)
+    return SIGMA * np.sqrt(variance)
 
 
 Rule = Callable[[Any, Array, Array, Mapping[str, Array]], Array | float]

@@ -32,7 +32,8 @@ class Runtime:
     names; and either `source`, `weights` (safetensors) and `names` of the outputs, or `model` and
     the shapes of `outputs` by name, without the batch. It writes the outputs and returns what is to
     be known, as JSON: `version`, `device`, `settings` of its precision by name, `bits` as
-    `exports.precision` measures them, `elsewhere` the nodes that were not run where they should.
+    `exports.precision` measures them, `lanes` in how many sums at once the terms of long means are
+    added (1 if it is not told), `elsewhere` the nodes that were not run where they should.
     """
 
     name: str

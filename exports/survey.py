@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 
 import netspec
 from netspec.compiler import source_backend
 from netspec.exports.bench import Bench, Progress
-from netspec.exports.noise import predict
+from netspec.exports.noise import predictor
 from netspec.exports.plan import Task
 from netspec.exports.probe import probe_inputs, probe_weights
 from netspec.exports.report import Row
@@ -42,7 +41,7 @@ def survey(runtimes: Sequence[Runtime], say: Progress = lambda text: None) -> li
             source=lambda backend: source_backend(backend).source(graph),
             tensors=weights,
             inputs=inputs,
-            predict=cache(lambda n: predict(graph, weights, inputs, seed=SEED, lanes=n)),
+            predict=predictor(graph, weights, inputs, seed=SEED),
             rounded={},
             folder=Path(scratch),
             seed=SEED,

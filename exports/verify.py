@@ -10,7 +10,6 @@ import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from netspec.exports.blame.find import find_blame
 from netspec.exports.blame.sight import Sight
 from netspec.exports.export import Source
 from netspec.exports.node_errors import node_rows
-from netspec.exports.noise import predict
+from netspec.exports.noise import predict, predictor
 from netspec.exports.plan import Task, rounding_plan, same_plan
 from netspec.exports.probe import enough_inputs, insensitive, probe_weights, unseen
 from netspec.exports.report import DISAGREED, PASSED, ROUNDED, Blame, Report, Row
@@ -112,7 +111,7 @@ def verify_graph(
     tensors = probe_weights(graph, seed) if weights is None else read_weights(graph, weights)
     inputs = enough_inputs(graph, tensors, seed)
     say("computing the float64 reference and its predicted noise")
-    predicted = cache(lambda lanes: predict(graph, tensors, inputs, seed=seed, lanes=lanes))
+    predicted = predictor(graph, tensors, inputs, seed=seed)
     predicted(1)
     with tempfile.TemporaryDirectory(prefix="netspec-") as scratch:
         bench = Bench(graph, source, tensors, inputs, predicted, {}, Path(scratch), seed, say)

@@ -14,7 +14,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ import numpy as np
 
 from netspec.compiler import source_backend
 from netspec.exports.bench import Bench
-from netspec.exports.noise import THRESHOLD, predict
+from netspec.exports.noise import THRESHOLD, predictor
 from netspec.exports.plan import rounding_plan
 from netspec.exports.probe import enough_inputs, probe_weights
 from netspec.graph import Graph
@@ -78,7 +77,7 @@ def _rows(graph: Graph, part: str, seed: int) -> Iterable[Result]:
     backends, runtimes = PARTS[part]
     weights = probe_weights(graph, seed)
     inputs = enough_inputs(graph, weights, seed)
-    predicted = cache(lambda lanes: predict(graph, weights, inputs, seed=seed, lanes=lanes))
+    predicted = predictor(graph, weights, inputs, seed=seed)
     with jobs_in_this_process(), tempfile.TemporaryDirectory() as folder:
         bench = Bench(
             graph,

@@ -12,7 +12,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from netspec.exports.jobs.model_source import load_model
+from netspec.exports.model_source import load_model
 
 
 def main(folder: Path) -> None:

@@ -30,7 +30,7 @@ from netspec.backends.onnx import write
 from netspec.backends.source.python import identifier
 from netspec.backends.torch import source as torch_source
 from netspec.compiler import execute
-from netspec.exports.jobs.model_source import by_name
+from netspec.exports.model_source import by_name
 from netspec.graph import Graph
 from netspec.reference import evaluate
 

@@ -17,7 +17,7 @@ from onnx import helper, numpy_helper
 
 import netspec
 from netspec.backends.onnx import write
-from netspec.exports.jobs.model_source import load_model
+from netspec.exports.model_source import load_model
 from netspec.exports.noise import ComparisonError, Prediction
 from netspec.exports.probe import probe_weights
 from netspec.exports.report import AGREED, DISAGREED, NOT_RUN, ROUNDED, Row

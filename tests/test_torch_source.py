@@ -20,7 +20,7 @@ from torch import nn
 import netspec
 from netspec.backends.torch.children import MODULE_NAMES
 from netspec.compiler import execute
-from netspec.exports.jobs.model_source import by_name
+from netspec.exports.model_source import by_name
 from netspec.initial import initial_weights
 from netspec.reference import run
 from netspec.zoo import zoo_names

@@ -83,7 +83,8 @@ def _matched(bench: Bench, outcome: Outcome, values: Values, kept: Collection[st
     assert outcome.task is not None
     noise = None
     if outcome.task.dtype != "float64":
-        noise = Noise.of(bench.tensors, bench.seed, DRAWS)
+        lanes = bench.lanes(outcome.task, outcome.row)
+        noise = Noise.of(bench.tensors, bench.seed, DRAWS, lanes=lanes)
     elif bench.is_finished(outcome.task):
         noise = Noise.of(bench.tensors, bench.seed, DRAWS, stored=True, kept=kept)
     sample = outcome.sample or 0

@@ -1,1 +1,1 @@
-"""What workers run: one module a framework and task, named in `netspec.exports.worker.JOBS`."""
+"""What workers run, named by text: a module for each framework and task, and what these share."""

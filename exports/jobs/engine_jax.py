@@ -10,7 +10,7 @@ import jax  # type: ignore[import-not-found,unused-ignore] # an extra: mypy may 
 CONFIG: Any = jax.config  # its attributes and `update` have no types
 VERSION: str = jax.__version__
 XLA = "xla"
-VECTORS = True  # means are summed so
+VECTORS = True  # which add the terms of means
 DEVICES = {"cpu": "cpu:0", "gpu": "gpu:0"}
 
 

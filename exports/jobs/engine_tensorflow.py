@@ -10,7 +10,7 @@ import tensorflow as tf
 
 VERSION: str = tf.__version__
 FUNCTION, XLA = "function", "xla"
-VECTORS = False  # means are summed nearly one after the other, most of all by XLA
+VECTORS = False  # the terms of means are added nearly one after the other
 DEVICES = {"cpu": "cpu:0", "gpu": "gpu:0"}
 
 

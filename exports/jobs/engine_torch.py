@@ -10,8 +10,8 @@ import torch
 from netspec.exports.jobs import torch_run
 
 VERSION: str = torch.__version__
+VECTORS = True  # which add the terms of means
 # With a number Keras would move each variable to where it is, and take the copy for a weight.
-VECTORS = True  # means are summed so
 DEVICES = {"cpu": "cpu", "gpu": "cuda"}
 
 

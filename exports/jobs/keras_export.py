@@ -13,7 +13,7 @@ import tf2onnx
 from tf2onnx.optimizer.optimizer_base import GraphOptimizerBase
 
 from netspec.exports.jobs.keras_run import call, load
-from netspec.exports.jobs.model_source import by_name
+from netspec.exports.model_source import by_name
 from netspec.exports.onnx_file import OPSET, Interface, finish
 
 CATCH_ERRORS = "TF2ONNX_CATCH_ERRORS"

@@ -12,8 +12,8 @@ from netspec.exports import precision
 from netspec.exports.arrays import load_arrays, save_arrays
 from netspec.exports.batches import holding, joined
 from netspec.exports.jobs import keras_engine
-from netspec.exports.jobs.model_source import by_name, load_model, round_attributes
 from netspec.exports.jobs.tracing import Trace
+from netspec.exports.model_source import by_name, load_model, round_attributes
 
 
 def run(

@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from netspec.exports.arrays import load_arrays, save_arrays
-from netspec.exports.jobs.model_source import by_name, module_of, round_attributes
+from netspec.exports.model_source import by_name, module_of, round_attributes
 
 STATISTICS = ("running_mean", "running_var")
 

@@ -12,10 +12,10 @@ import onnxruntime as ort
 from netspec.exports import precision
 from netspec.exports.arrays import load_arrays, save_arrays
 from netspec.exports.fit import Array, Arrays, run_fitted
+from netspec.exports.jobs.means import lanes
 from netspec.exports.jobs.refusals import over_file, told_by_onnxruntime
 from netspec.exports.jobs.tracing import Trace
 from netspec.exports.onnx_file import interface
-from netspec.exports.rounding import LANES
 from netspec.exports.worker import JobError, UnavailableError, plain
 
 CPU = "CPUExecutionProvider"
@@ -81,17 +81,8 @@ def run(
     if not trace:
         probe = _session(precision.onnx_model(), provider, options or {})
         info |= {"settings": _settings(probe, provider), "bits": _bits(probe)}
-        info["lanes"] = LANES if provider == CPU and not _pools_globally(model) else 1
+        info["lanes"] = lanes(model) if provider == CPU else 1
     return info
-
-
-def _pools_globally(model: str) -> bool:
-    """Whether a file has the op of which the CPU provider adds the terms one after the other."""
-    import onnx
-
-    file = onnx.load(model, load_external_data=False)
-    graphs = (file.graph, *file.functions)
-    return any(node.op_type == "GlobalAveragePool" for graph in graphs for node in graph.node)
 
 
 def _bits(session: Any) -> dict[str, int]:

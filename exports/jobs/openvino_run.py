@@ -12,7 +12,6 @@ from netspec.exports.arrays import load_arrays, save_arrays
 from netspec.exports.fit import run_fitted
 from netspec.exports.jobs.refusals import over_file
 from netspec.exports.onnx_file import interface
-from netspec.exports.rounding import LANES
 from netspec.exports.worker import JobError, one_line
 
 HINT = "INFERENCE_PRECISION_HINT"
@@ -39,7 +38,6 @@ def run(
         "device": openvino.Core().get_property("CPU", "FULL_DEVICE_NAME"),
         "settings": {HINT: compiled.get_property(HINT).get_type_name()},
         "bits": precision.measure(lambda *values: tuple(probe(list(values)).values())),
-        "lanes": LANES,
     }
 
 

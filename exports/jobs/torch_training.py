@@ -10,8 +10,8 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from netspec.exports.arrays import load_arrays, save_arrays
-from netspec.exports.jobs.model_source import by_name
 from netspec.exports.jobs.torch_run import load
+from netspec.exports.model_source import by_name
 
 STATISTICS = ("running_mean", "running_var")
 

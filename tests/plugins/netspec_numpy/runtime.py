@@ -8,7 +8,7 @@ import numpy as np
 
 from netspec.exports import precision
 from netspec.exports.arrays import load_arrays, save_arrays
-from netspec.exports.jobs.model_source import by_name, load_model
+from netspec.exports.model_source import by_name, load_model
 from netspec.exports.runtimes import Runtime
 
 
