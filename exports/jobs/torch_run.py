@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -60,12 +60,12 @@ def run(
             alone = by_name(apply(*(x[:1] for x in values)), names)
     recorder = _Recorder(Trace(sample), len(values[0]))
     watched = recorder if trace else nullcontext()
-    with torch.set_grad_enabled(dtype == "float64"), recorder.trace.saved(trace), watched:
+    with torch.no_grad(), recorder.trace.saved(trace), watched:
         outputs = by_name(apply(*values), names)
     if strayed := [name for name, y in outputs.items() if y.device.type != device]:
         raise JobError(f"not computed on {device}: {', '.join(strayed)}")
     if dtype == "float64":
-        info["weights"], info["live"] = _reach(model, outputs.values())
+        info["weights"], info["live"] = _reach(model, values, names)
     elif not trace:
         info |= {"settings": settings(), "bits": _bits(device, compiled)}
         # What the compiler makes of a mean after a convolution is nearly one after the other.
@@ -151,22 +151,31 @@ def load(source: str, weights: str, dtype: str) -> torch.nn.Module:
     return model
 
 
-def _reach(model: torch.nn.Module, outputs: Iterable[torch.Tensor]) -> tuple[int, int]:
+def _reach(
+    model: torch.nn.Module, values: Sequence[torch.Tensor], names: Sequence[str]
+) -> tuple[int, int]:
     """How many weights lie on the way to the outputs, and how many have a gradient there.
 
-    The gradient is of a random combination of all output values, so that none cancels.
+    The gradient is of a random combination of a sample's output values, so that none cancels. A
+    sample at a time, since all that it makes is kept until its gradient is known.
     """
     generator = torch.Generator().manual_seed(0)
-    total = sum(
-        (y * torch.randn(y.shape, generator=generator).to(y)).sum()
-        for y in outputs
-        if y.requires_grad
-    )
-    if not torch.is_tensor(total):
-        return 0, 0
-    gradients = torch.autograd.grad(total, list(model.parameters()), allow_unused=True)
-    found = [g for g in gradients if g is not None]
-    return sum(g.numel() for g in found), sum(int(g.count_nonzero()) for g in found)
+    parameters = list(model.parameters())
+    live: dict[int, torch.Tensor] = {}
+    for sample in range(len(values[0])):
+        outputs = by_name(model(*(x[sample : sample + 1] for x in values)), names).values()
+        total = sum(
+            (y * torch.randn(y.shape, generator=generator).to(y)).sum()
+            for y in outputs
+            if y.requires_grad
+        )
+        if not torch.is_tensor(total):
+            return 0, 0
+        gradients = torch.autograd.grad(total, parameters, allow_unused=True)
+        for index, gradient in enumerate(gradients):
+            if gradient is not None:
+                live[index] = live.get(index, False) | (gradient != 0)
+    return sum(x.numel() for x in live.values()), sum(int(x.sum()) for x in live.values())
 
 
 def convert_state(path: str, result: str) -> dict[str, Any]:
