@@ -33,7 +33,8 @@ from netspec.graph import Graph
 WORKERS = 2
 LARGE = 2**24  # weights, above which exports are made one at a time
 FINISHED_S = 600.0  # for one run of a finished file, which may be made never to end
-HUGE = 2**26  # weights, above which a float64 Keras export would take 12 GiB of memory and more
+HUGE = 2**26  # weights, above which runs are made one at a time, and a float64 Keras export not:
+# it would take 12 GiB of memory and more
 
 Array = NDArray[Any]
 Progress = Callable[[str], None]
@@ -77,7 +78,8 @@ class Bench:
         tasks = [task for plan in plans for task in plan if isinstance(task, Task)]
         exporting = [t for t in tasks if t.is_export and not t.runtime.available()]
         exporters = 1 if self._size > LARGE else WORKERS
-        with ThreadPoolExecutor(exporters) as first, ThreadPoolExecutor(WORKERS) as then:
+        runners = 1 if self._size > HUGE else WORKERS
+        with ThreadPoolExecutor(exporters) as first, ThreadPoolExecutor(runners) as then:
             exports = {
                 key: first.submit(self._export, *key)
                 for key in dict.fromkeys((str(t.backend), self._stored(t)) for t in exporting)
