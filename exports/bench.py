@@ -33,8 +33,9 @@ from netspec.graph import Graph
 WORKERS = 2
 LARGE = 2**24  # weights, above which exports are made one at a time
 FINISHED_S = 600.0  # for one run of a finished file, which may be made never to end
-HUGE = 2**26  # weights, above which runs are made one at a time, and a float64 Keras export not:
-# it would take 12 GiB of memory and more
+HUGE = 2**26
+"""Weights, above which one run is made at a time, and no float64 export through Keras, which would
+take 12 GiB of memory and more."""
 
 Array = NDArray[Any]
 Progress = Callable[[str], None]
