@@ -1,6 +1,6 @@
 """Random networks through the whole compiler, against the NumPy reference in float64.
 
-`python tests/test_fuzz_networks.py FIRST LAST` runs more of them and prints every failure's seed.
+`python -m tests.test_fuzz_networks FIRST LAST` runs more of them and prints every failure's seed.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import hashlib
 import inspect
 import json
 import random
-import runpy
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -33,8 +32,7 @@ from netspec.compiler import execute
 from netspec.exports.model_source import by_name
 from netspec.graph import Graph
 from netspec.reference import evaluate
-
-network = runpy.run_path(str(Path(__file__).with_name("fuzz_networks.py")))["network"]
+from tests.fuzz.model import network
 
 CASES = range(160)
 EVERY_ONNX = 4
