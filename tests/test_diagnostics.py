@@ -85,7 +85,7 @@ def test_every_code_is_used_and_listed() -> None:
 def test_every_code_is_shown_by_a_case_or_is_about_size() -> None:
     texts = "".join(path.read_text() for path in FOLDER.glob("*.txt"))
     untold = set(CODES) - set(re.findall(r"\[([a-z-]+)\]: ", texts))
-    # These are in tests/test_hostile.py and tests/test_language.py.
+    # These are in tests/test_hostile.py and tests/language/.
     assert untold <= {"too-large", "too-deep", "no-output"}
 
 
