@@ -34,8 +34,8 @@ WORKERS = 2
 LARGE = 2**24  # weights, above which exports are made one at a time
 FINISHED_S = 600.0  # for one run of a finished file, which may be made never to end
 HUGE = 2**26
-"""Weights, above which one run is made at a time, and no float64 export through Keras, which would
-take 12 GiB of memory and more."""
+"""Weights, above which one process runs at a time, and none exports through Keras in float64, which
+would take 12 GiB of memory and more."""
 
 Array = NDArray[Any]
 Progress = Callable[[str], None]
@@ -79,8 +79,8 @@ class Bench:
         tasks = [task for plan in plans for task in plan if isinstance(task, Task)]
         exporting = [t for t in tasks if t.is_export and not t.runtime.available()]
         exporters = 1 if self._size > LARGE else WORKERS
-        runners = 1 if self._size > HUGE else WORKERS
-        with ThreadPoolExecutor(exporters) as first, ThreadPoolExecutor(runners) as then:
+        with ThreadPoolExecutor(exporters) as first, ThreadPoolExecutor(WORKERS) as second:
+            then = first if self._size > HUGE else second
             exports = {
                 key: first.submit(self._export, *key)
                 for key in dict.fromkeys((str(t.backend), self._stored(t)) for t in exporting)
