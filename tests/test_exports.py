@@ -31,6 +31,7 @@ from netspec.exports.onnx_file import (
     interface,
 )
 from netspec.exports.probe import probe_inputs, probe_weights
+from netspec.exports.verify import verify
 from netspec.exports.weights import read_weights
 from netspec.exports.worker import WorkerError
 from netspec.graph import Graph
@@ -92,6 +93,26 @@ def test_any_batch_agrees(files: dict[str, Path], backend: str, batch: int) -> N
 
 
 # ---- failure
+
+
+GROUPS = """
+netspec: 1
+name: groups
+inputs: {clip: [4, 4, 6, 6]}
+body:
+  - conv: {out: 8, kernel: 3, padding: 1, groups: 2}
+  - conv: {out: 16, kernel: 3, stride: 2, padding: same, groups: 8}
+  - conv_transpose: {out: 8, kernel: 2, stride: 2, groups: 4}
+"""
+
+
+def test_groups_in_three_dimensions_through_keras(tmp_path: Path) -> None:
+    """tf2onnx does not state them, and no runtime could run the file."""
+    spec = tmp_path / "groups.yaml"
+    spec.write_text(GROUPS, encoding="utf-8")
+    report = verify(spec, backends=["keras"])
+    assert len(report.rows) == 2
+    assert report, report.render()
 
 
 @pytest.mark.parametrize(

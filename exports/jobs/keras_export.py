@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import keras
+import onnx
 import tensorflow as tf
 import tf2onnx
 from tf2onnx.optimizer.optimizer_base import GraphOptimizerBase
@@ -16,6 +17,7 @@ from netspec.exports.jobs.keras_run import call, load
 from netspec.exports.model_source import by_name
 from netspec.exports.onnx_file import OPSET, Interface, finish
 
+AXES_3D = 5  # of a kernel: output and input channels, and three in space
 CATCH_ERRORS = "TF2ONNX_CATCH_ERRORS"
 
 
@@ -92,7 +94,34 @@ def _optimize(optimizer: Any, graph: Any, iteration: int) -> Any:
 
 def _converted(function: Any, signature: list[tf.TensorSpec]) -> Any:
     proto, _ = tf2onnx.convert.from_function(function, input_signature=signature, opset=OPSET)
+    _set_groups(proto)
     return proto
+
+
+def _set_groups(proto: Any) -> None:
+    """State the groups of convolutions in three dimensions, which tf2onnx leaves out.
+
+    TensorFlow states none either: they follow from the channels that a kernel reads.
+    """
+    kernels = {tensor.name: tensor.dims for tensor in proto.graph.initializer}
+    convolutions = [
+        node
+        for node in proto.graph.node
+        if node.op_type == "Conv" and len(kernels.get(node.input[1], ())) == AXES_3D
+    ]
+    if not convolutions:
+        return
+    inferred = onnx.shape_inference.infer_shapes(proto).graph
+    values = (*inferred.value_info, *inferred.input)
+    shapes = {value.name: value.type.tensor_type.shape.dim for value in values}
+    for node in convolutions:
+        channels, read = shapes[node.input[0]][1].dim_value, kernels[node.input[1]][1]
+        for attribute in node.attribute:
+            if attribute.name == "group":
+                attribute.i = channels // read
+                break
+        else:
+            node.attribute.append(onnx.helper.make_attribute("group", channels // read))
 
 
 def _move(value: tf.Tensor, source: int, destination: int) -> tf.Tensor:
