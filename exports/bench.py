@@ -21,6 +21,7 @@ from netspec.exports.finished import kept_nodes
 from netspec.exports.fit import require_fit
 from netspec.exports.noise import ComparisonError, Prediction, judge
 from netspec.exports.onnx_file import interface
+from netspec.exports.parsing import whole_parsing
 from netspec.exports.plan import Task
 from netspec.exports.qualify import explained, is_reduced, proven, qualified
 from netspec.exports.report import AGREED, DISAGREED, FAILED, NOT_RUN, ROUNDED, Row
@@ -79,7 +80,8 @@ class Bench:
         tasks = [task for plan in plans for task in plan if isinstance(task, Task)]
         exporting = [t for t in tasks if t.is_export and not t.runtime.available()]
         exporters = 1 if self._size > LARGE else WORKERS
-        with ThreadPoolExecutor(exporters) as first, ThreadPoolExecutor(WORKERS) as second:
+        pools = (ThreadPoolExecutor(exporters), ThreadPoolExecutor(WORKERS))
+        with whole_parsing(), pools[0] as first, pools[1] as second:
             then = first if self._size > HUGE else second
             exports = {
                 key: first.submit(self._export, *key)

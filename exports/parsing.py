@@ -1,23 +1,26 @@
-"""Python's parser kept whole in a worker, where a framework has threads and finalizers.
+"""Python's parser kept whole while threads run.
 
 Until CPython's issue 106905 was fixed (3.11 has it, 3.12 not), all threads counted the depth of the
 tree that they make in one variable. The garbage collector may run while a tree is made, and with it
 finalizers and other threads; if those parse too, the count is off and a SystemError says "AST
 constructor recursion depth mismatch", whatever the text. TensorFlow parses each function that it
-traces.
+traces, NumPy the header of each array that it loads, netspec what generated source copies.
 """
 
 from __future__ import annotations
 
 import ast
 import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import wraps
 from threading import RLock
 from typing import Any
 
 
-def keep_parsing_whole() -> None:
-    """Let `ast.parse` run without the garbage collector, one at a time, from now on."""
+@contextmanager
+def whole_parsing() -> Iterator[None]:
+    """Let `ast.parse` run without the garbage collector, and one at a time."""
     parse, lock = ast.parse, RLock()
 
     @wraps(parse)
@@ -32,3 +35,7 @@ def keep_parsing_whole() -> None:
                     gc.enable()
 
     ast.parse = whole
+    try:
+        yield
+    finally:
+        ast.parse = parse

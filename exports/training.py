@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from netspec.arguments import Params, Shapes
 from netspec.exports.arrays import load_arrays, save_arrays
 from netspec.exports.export import Source, save_weights
+from netspec.exports.parsing import whole_parsing
 from netspec.exports.probe import probe_inputs, probe_weights
 from netspec.exports.worker import call
 from netspec.graph import Graph
@@ -195,7 +196,7 @@ def training_of(
     with tempfile.TemporaryDirectory(prefix="netspec-") as scratch:
         folder = Path(scratch)
         files = _write(graph, seed, course, folder)
-        with ThreadPoolExecutor(2) as pool:
+        with whole_parsing(), ThreadPoolExecutor(2) as pool:
             torch = pool.submit(_train, "torch", source, graph, course, files, folder)
             keras = pool.submit(_train, "keras", source, graph, course, files[:1], folder)
         (ours, *others), torch_rates = torch.result()

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from netspec.exports.parsing import keep_parsing_whole
+from netspec.exports.parsing import whole_parsing
 
 JOBS = {
     "torch_run": "netspec.exports.jobs.torch_run:run",
@@ -200,6 +200,6 @@ def _main(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    keep_parsing_whole()
     # Run by `-m` this module is __main__; jobs know it, and its exceptions, by its own name.
-    importlib.import_module("netspec.exports.worker")._main(Path(sys.argv[1]))
+    with whole_parsing():
+        importlib.import_module("netspec.exports.worker")._main(Path(sys.argv[1]))

@@ -5,10 +5,11 @@ from __future__ import annotations
 import ast
 import gc
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from netspec.exports.parsing import keep_parsing_whole
+from netspec.exports.parsing import whole_parsing
 
 TEXT = "\n".join(f"x{number} = [{number}, (1, 2)]" for number in range(2000))
 
@@ -30,11 +31,12 @@ class Garbage:
 
 
 @pytest.fixture
-def whole(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(ast, "parse", ast.parse)  # what is put in its place goes with the test
-    keep_parsing_whole()
-    yield
-    gc.collect()
+def whole() -> Iterator[None]:
+    parse = ast.parse
+    with whole_parsing():
+        yield
+        gc.collect()
+    assert ast.parse is parse
 
 
 @pytest.mark.usefixtures("whole")
@@ -51,3 +53,14 @@ def test_a_text_that_is_wrong_is_refused_and_the_collector_goes_on() -> None:
     with pytest.raises(SyntaxError):
         ast.parse("1 +")
     assert gc.isenabled()
+
+
+@pytest.mark.usefixtures("whole")
+def test_threads_that_parse_do_not_disturb_each_other() -> None:
+    def parse(_: int) -> int:
+        for _ in range(5):
+            Garbage()
+        return len(ast.parse(TEXT).body)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(parse, range(24))) == {2000}

@@ -5,7 +5,6 @@ Everything else is what `netspec verify` does. One framework a process, as ever.
 
 from __future__ import annotations
 
-import ast
 import json
 import os
 import tempfile
@@ -20,7 +19,6 @@ from unittest import mock
 import netspec
 from netspec.compiler import source_backend
 from netspec.exports import worker
-from netspec.exports.parsing import keep_parsing_whole
 from netspec.exports.report import Report
 from netspec.exports.verify import verify_graph
 from netspec.graph import Graph
@@ -34,8 +32,7 @@ _one_job = threading.Lock()  # jobs set a framework's default type, which is the
 def jobs_in_this_process() -> Iterator[None]:
     """Run workers' jobs here. Their environment is set before a framework is imported."""
     os.environ.update({**worker.ENVIRONMENT, **worker.FIXED})
-    with mock.patch.object(worker, "_run", _run), mock.patch.object(ast, "parse", ast.parse):
-        keep_parsing_whole()
+    with mock.patch.object(worker, "_run", _run):
         yield
 
 
