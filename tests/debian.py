@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 import tarfile
 import tempfile
 from collections.abc import Sequence
@@ -31,3 +32,12 @@ def take(package: str, names: Sequence[str], folder: Path) -> None:
                 content = files.extractfile(members[name])
                 assert content is not None
                 (folder / name).write_bytes(content.read())
+
+
+def bring(what: str, package: str, names: Sequence[str], folder: Path) -> None:
+    """Put the files there and say where, or end the program with what went wrong."""
+    try:
+        take(package, names, folder)
+    except (OSError, subprocess.SubprocessError) as error:
+        sys.exit(f"no {what}: {error}")
+    print(folder)

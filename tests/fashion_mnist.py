@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gzip
 import runpy
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -50,9 +49,5 @@ def _idx(path: Path, header: int) -> NDArray[Any]:
 
 
 if __name__ == "__main__":
-    take = runpy.run_path(str(Path(__file__).with_name("debian.py")))["take"]
-    try:
-        take(PACKAGE, FILES, FOLDERS[0])
-    except (OSError, subprocess.SubprocessError) as error:
-        sys.exit(f"no Fashion-MNIST: {error}")
-    print(FOLDERS[0])
+    debian = runpy.run_path(str(Path(__file__).with_name("debian.py")))
+    debian["bring"]("Fashion-MNIST", PACKAGE, FILES, FOLDERS[0])

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import runpy
-import subprocess
 import sys
 from pathlib import Path
 
@@ -31,9 +30,5 @@ def environment() -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    take = runpy.run_path(str(Path(__file__).with_name("debian.py")))["take"]
-    try:
-        take(PACKAGE, FILES, FOLDERS[0])
-    except (OSError, subprocess.SubprocessError) as error:
-        sys.exit(f"no software Vulkan driver: {error}")
-    print(FOLDERS[0])
+    debian = runpy.run_path(str(Path(__file__).with_name("debian.py")))
+    debian["bring"]("software Vulkan driver", PACKAGE, FILES, FOLDERS[0])

@@ -32,7 +32,7 @@ _one_job = threading.Lock()  # jobs set a framework's default type, which is the
 def jobs_in_this_process() -> Iterator[None]:
     """Run workers' jobs here. Their environment is set before a framework is imported."""
     os.environ.update({**worker.ENVIRONMENT, **worker.FIXED})
-    with mock.patch.object(worker, "_run", _run):
+    with mock.patch.object(worker, "_run", run_here):
         yield
 
 
@@ -63,7 +63,7 @@ def of_file(name: str, path: Path, **options: Any) -> Report:
         return verify_graph(graph, lambda _: "", model=path, folder=folder, **options)
 
 
-def _run(path: Path, log: Path, _timeout: float, _environment: object) -> int:
+def run_here(path: Path, log: Path, _timeout: float, _environment: object) -> int:
     """What a worker's process does with a job, but bound its memory, which would be ours."""
     job = json.loads(path.read_text())
     path.write_text(json.dumps({**job, "bounded": False}))
