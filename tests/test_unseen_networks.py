@@ -136,6 +136,39 @@ body:
   - table: {rows}
   - conv: {out: 3, kernel: 1}
 """,
+    "sized": """
+params: {stride: 2, width: 8, depth: 1, kernel: 3, window: 3, strides: [1, 2], classes: 5}
+inputs: {image: [3, 32, 32]}
+blocks:
+  unit:
+    params: {out: int, stride: 1, kernel: 3}
+    body: [{conv: {out: =out, kernel: =kernel, stride: =stride, padding: same}}, relu]
+  pool:
+    params: {deep: int}
+    body:
+      - {repeat: =deep, max_pool: 2}
+      - unit: {out: =input.channels, kernel: =input.height // 2}
+body:
+  a: {unit: {out: =width, stride: =stride, kernel: =kernel}}
+  b{i}: {repeat: {each: =strides, as: s}, unit: {out: =width, stride: =s}}
+  pool: {pool: {deep: =depth}}
+  c: {conv: {out: =width, kernel: =window}}
+  flatten: flatten
+  fc: {linear: =classes}
+""",
+    "turns": """
+params: {stride: 2, width: 8}
+inputs: {image: [4, 8, 8]}
+body:
+  - repeat: 2
+    inline:
+      - conv: {out: 4, kernel: 3, stride: =stride, padding: 1}
+      - flatten
+      - linear: =width * 8
+      - linear: 256
+      - unflatten: {shape: [4, 8, 8]}
+  - conv: {out: =width, kernel: 1}
+""",
 }
 ZOO = ["densenet121", "mnasnet0_5", "mobilenet_v2", "resnet18", "squeezenet1_1", "vgg11"]
 
@@ -178,10 +211,31 @@ def test_parameters_of_build_model_are_the_specs(name: str, tmp_path: Path) -> N
     for param, value, ours in varied(str(path)):
         graph = netspec.load(path, params={param: value})
         theirs = module_of(str(path), params={param: value}).build_model()
-        x = [torch.randn(2, *given.type.shape) for given in graph.inputs]
+        torch.manual_seed(count)
+        x = [torch.randn(4, *given.type.shape) for given in graph.inputs]
         assert_equal(ours, theirs, *x)
         count += 1
     assert count >= 2
+
+
+@pytest.mark.parametrize(
+    ("before", "taken"),
+    [
+        ("flatten: flatten", "width kernel classes"),
+        (
+            "gap: global_avg_pool\n  flatten: flatten",
+            "stride width depth kernel window strides classes",
+        ),
+    ],
+)
+def test_what_changes_the_size_that_a_linear_reads_is_fixed(
+    before: str, taken: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "sized.yaml"
+    body = FREE["sized"].replace("flatten: flatten", before).replace("=input.height // 2", "3")
+    path.write_text(f"netspec: 1\nname: sized\n{body}")
+    build = module_of(str(path)).build_model
+    assert list(inspect.signature(build).parameters) == taken.split()
 
 
 @pytest.mark.parametrize("name", ZOO)

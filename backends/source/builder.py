@@ -29,7 +29,8 @@ from netspec.backends.source.plan import (
     What,
 )
 from netspec.backends.source.results import channels_of
-from netspec.backends.source.symbols import substitute
+from netspec.backends.source.sizes import after_some, sizes_of
+from netspec.backends.source.symbols import names_of, substitute
 from netspec.evaluate import evaluate
 from netspec.formula import Choice, Expr, Literal
 from netspec.graph import Node
@@ -78,13 +79,16 @@ class Builder:
         types: list[TensorType],
         channels: Expr | None,
         label: str = "",
+        *,
         given: set[str] | None = None,
+        sizes: set[str] | None = None,
     ) -> Val:
         self.serial += 1
         export = channels
         if channels is not None:
             export = substitute(channels, lambda name: self.finals.get(name.name, name))
-        made = Val(self.serial, context, types, channels, export, None, label, given or set())
+        made = Val(self.serial, context, types, channels, export, None, label)
+        made.given, made.sizes = given or set(), sizes or set()
         self.values.append(made)
         return made
 
@@ -432,10 +436,11 @@ class Builder:
         types = [copy.result.type for copy in copies]
         inner_types = [copy.result.type for copy in there]
         made, given = channels_of(step, inner_types, current, self.formulas)
+        sizes = sizes_of(step.what, current, self.routine)
         if step.condition is None:
             if isinstance(step.what, GroupWhat):
                 return step.what.result
-            return self.val(context, types, made, given=given)
+            return self.val(context, types, made, given=given, sizes=sizes)
         options = [made] if made is not None else []
         if current is not None and current.channels is not None:
             options.append(current.channels)
@@ -445,7 +450,9 @@ class Builder:
         chosen = next((e for e in options if self.formulas.holds(e, concrete, context)), None)
         if current is not None:
             given = given | current.given
-        return self.val(context, types, chosen, given=given)
+            before = self.formulas.types(current, context)
+            sizes = after_some(current, sizes, names_of(step.condition), before, types)
+        return self.val(context, types, chosen, given=given, sizes=sizes)
 
 
 def _refuse_ambiguous(target: Step) -> None:

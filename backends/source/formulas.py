@@ -9,6 +9,7 @@ from netspec import syntax
 from netspec.backends.source.plan import Context, Routine, Split, Val
 from netspec.backends.source.symbols import (
     IN_CHANNELS,
+    IN_SIZES,
     folded,
     names_of,
     opposite,
@@ -111,6 +112,7 @@ class Formulas:
             instances = [context.instance(lane) for lane in range(len(context.envs))]
             types = [self.routine.received[i] for i in instances]
             axes = [axis_size(t, found.axis) for t in types]
+            self.routine.frozen.add(IN_SIZES)
             if not context.all_equal(axes):
                 raise Split(context, axes)
             return Literal(axes[0])

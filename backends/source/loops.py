@@ -19,6 +19,7 @@ from netspec.backends.source.plan import (
     Val,
     all_items,
 )
+from netspec.backends.source.sizes import after_some, outside_loop, over, turn_of
 from netspec.backends.source.symbols import (
     collected,
     difference,
@@ -79,6 +80,7 @@ def plan_loop(
         inner.running[variable] = concrete
         carried_channels = symbol(variable)
     carried = builder.val(inner, carried_types, carried_channels, given=start.given)
+    carried.sizes = start.sizes | {turn_of(carried)}
     inside: list[Item] = []
     loop_scope = Scope(scope)
     # A turn that reads an earlier one by its name finds that it is hidden, and nothing else.
@@ -106,7 +108,11 @@ def plan_loop(
         export = _outside(formulas, update, repeat, (times, each), types, context)
         if export is not None:
             builder.finals[variable] = export
-    result = builder.val(context, types, after, given=start.given | last.given)
+    given = start.given | outside_loop(last.given, repeat)
+    changed = outside_loop(last.sizes - {turn_of(carried)}, repeat)
+    before = formulas.types(start, context)
+    sizes = after_some(start, changed, over(repeat), before, types)
+    result = builder.val(context, types, after, given=given, sizes=sizes)
     made = Loop(
         node,
         times,

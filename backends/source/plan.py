@@ -108,7 +108,8 @@ class Context:
 @dataclass(slots=True, eq=False)
 class Val:
     """A value in a routine. `channels` is an expression for its channels, `export` one that also
-    holds outside the loop that made it. Both take the names in `given` as they are now."""
+    holds outside the loop that made it. Both take the names in `given` as they are now. `sizes`
+    are the names that decide its spatial axes."""
 
     serial: int
     context: Context
@@ -118,6 +119,7 @@ class Val:
     step: Step | Loop | None  # None: received
     label: str = ""
     given: set[str] = field(default_factory=set)
+    sizes: set[str] = field(default_factory=set)
 
 
 @dataclass(slots=True, eq=False)

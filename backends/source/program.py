@@ -22,8 +22,8 @@ from netspec.backends.source.plan import (
     Unroll,
     all_items,
 )
-from netspec.backends.source.results import behind
-from netspec.backends.source.symbols import IN_CHANNELS, symbol
+from netspec.backends.source.sizes import over, through_call, turn_of
+from netspec.backends.source.symbols import IN_CHANNELS, IN_SIZES, symbol
 from netspec.formula import Literal, Name, free
 from netspec.graph import Graph
 
@@ -147,7 +147,7 @@ class _Planner:
         routine = _routine(block.name, block, block.params, block.lets, context, visible)
         routine.received = received
         builder = self.builder(routine, label)
-        start = builder.val(context, received, symbol(IN_CHANNELS), "input")
+        start = builder.val(context, received, symbol(IN_CHANNELS), "input", sizes={IN_SIZES})
         routine.inputs.append(start)
         bodies = [run.body for run in runs]
         routine.items, routine.result = builder.body(
@@ -302,29 +302,20 @@ def _block_runs(body: trace.BodyRun) -> list[trace.BlockRun]:
 def _frozen(program: Program) -> set[str]:
     """The model's parameters on whose present values the plan depends."""
     for routine in program.routines:  # blocks come before what uses them
-        loops = {}
+        loops: dict[str, set[str]] = {}  # what decides the names that loops give values to
         for item in all_items(routine.items):
             if isinstance(item, Loop):
-                for name in (item.index, *item.names):
-                    loops[name] = item.syntax.repeat
+                assert item.syntax.repeat is not None
+                loops |= dict.fromkeys((item.index, *item.names), over(item.syntax.repeat))
+                loops[turn_of(item.carried)] = item.last.sizes
             elif isinstance(item.what, CallWhat):
-                for name, value in item.what.arg_values.items():
-                    if name in item.what.routine.frozen:
-                        routine.frozen |= names_in(value)
-                if IN_CHANNELS in item.what.routine.frozen:
-                    routine.frozen |= behind(item.read, routine)
-        lets = {let.name: let.value for let in routine.lets}
+                through = item.what.routine.frozen
+                routine.frozen |= through_call(item.what, through, item.read, routine)
+        lets = {let.name: names_in(let.value) for let in routine.lets}
         pending = list(routine.frozen)
         while pending:
             name = pending.pop()
-            more: set[str] = set()
-            if name in lets:
-                more = names_in(lets[name])
-            elif name in loops:
-                repeat = loops[name]
-                assert repeat is not None
-                for value_ in (repeat.times, repeat.each):
-                    more |= names_in(value_) if value_ is not None else set()
+            more = lets.get(name) or loops.get(name, set())
             pending += more - routine.frozen
             routine.frozen |= more
     params = {p.name for p in program.model.params}

@@ -12,12 +12,12 @@ from netspec.backends.source.plan import (
     JoinWhat,
     KindWhat,
     OpWhat,
-    Routine,
     ShareWhat,
     Step,
     Val,
     What,
 )
+from netspec.backends.source.sizes import behind, through_call, through_lets
 from netspec.backends.source.symbols import (
     IN_CHANNELS,
     collected,
@@ -49,12 +49,18 @@ def channels_of(
         if option is not None and formulas.holds(option, concrete, step.inner):
             return option, given
     given = _arguments(step.what) | behind(current, formulas.routine)
+    if current is not None and _flattens(step.what):
+        given |= current.sizes
     before = current.channels if current is not None else None
     if before is not None and formulas.holds(before, concrete, step.inner):
         return before, given
     if concrete and all(c == concrete[0] for c in concrete):
         return Literal(concrete[0]), given
     return None, given
+
+
+def _flattens(what: What) -> bool:
+    return isinstance(what, OpWhat) and what.node.op.kind == "flatten"
 
 
 def _arguments(what: What) -> set[str]:
@@ -67,15 +73,6 @@ def _arguments(what: What) -> set[str]:
     elif isinstance(what, CallWhat):
         values = what.arg_values.values()
     return {name for value in values for name in names_in(value)}
-
-
-def behind(value: Val | None, routine: Routine) -> set[str]:
-    """The names that decide how many channels a value has; all, where that is not known."""
-    names = {"$"} if value is None or value.channels is None else names_of(value.channels)
-    hidden = any(name.startswith("$") and name != IN_CHANNELS for name in names)
-    if hidden:
-        return {*routine.visible, IN_CHANNELS}
-    return names if value is None else names | value.given
 
 
 Option = tuple[Expr | None, set[str]]
@@ -99,7 +96,7 @@ def _options(step: Step, current: Val | None, formulas: Formulas) -> list[Option
             if node.op.kind == "flatten" and before[0] is not None and current is not None:
                 sizes = [_spatial(t) for t in formulas.types(current, context)]
                 if context.all_equal(sizes):
-                    found.append((product(before[0], sizes[0]), before[1]))
+                    found.append((product(before[0], sizes[0]), before[1] | current.sizes))
             return found if node.op.kind in RESHAPING else [*found, before]
         case CallWhat():
             return [_called(step.what, current, formulas)]
@@ -125,30 +122,13 @@ def _options(step: Step, current: Val | None, formulas: Formulas) -> list[Option
 def _called(what: CallWhat, current: Val | None, formulas: Formulas) -> Option:
     """A block's channels in the caller's words."""
     made = _exported(what, current.channels if current is not None else None, formulas)
-    given: set[str] = set()
-    for name in _through_lets(what.routine, what.routine.export_needs):
-        if name in what.arg_values:
-            given |= names_in(what.arg_values[name])
-        elif name == IN_CHANNELS:
-            given |= behind(current, formulas.routine)
-    reads_input = what.routine.export is not None and IN_CHANNELS in _through_lets(
+    given = through_call(what, what.routine.export_needs, current, formulas.routine)
+    reads_input = what.routine.export is not None and IN_CHANNELS in through_lets(
         what.routine, names_of(what.routine.export)
     )
     if current is not None and reads_input:
         given |= current.given
     return made, given
-
-
-def _through_lets(routine: Routine, names: set[str]) -> set[str]:
-    """Names, with those that lets among them read."""
-    lets = {let.name: let.value for let in routine.lets}
-    found, pending = set(names), list(names)
-    while pending:
-        name = pending.pop()
-        more = names_in(lets[name]) - found if name in lets else set()
-        found |= more
-        pending += more
-    return found
 
 
 def _exported(what: CallWhat, before: Expr | None, formulas: Formulas) -> Expr | None:

@@ -22,7 +22,9 @@ from netspec.formula import (
     free,
 )
 
-IN_CHANNELS = "$in"  # what the block received; `$` keeps it apart from every name of a spec
+# What the block received; `$` keeps them apart from every name of a spec.
+IN_CHANNELS = "$in"
+IN_SIZES = "$sizes"
 
 
 def symbol(name: str) -> Name:
@@ -231,8 +233,9 @@ def bare(expr: Expr) -> Expr:
 
 
 def names_of(expr: Expr) -> set[str]:
-    """The names that a formula reads; `$in` stands for the shape of what was received."""
-    return {n.name if isinstance(n, Name) else IN_CHANNELS for n in free(expr)}
+    """The names that a formula reads; `$in` and `$sizes` are the shape of what was received."""
+    received = {True: IN_CHANNELS, False: IN_SIZES}
+    return {n.name if isinstance(n, Name) else received[n.axis == "channels"] for n in free(expr)}
 
 
 def substitute(
