@@ -250,6 +250,7 @@ class _Checker:
         self.read: set[str] = set()
         self.text_params: dict[str, ParamDecl] = {}
         self.later: set[str] = set()  # lets that are not yet computed
+        self.unread = 0  # tables around, whose rows may bring names that the text does not show
         self.listed, self.nothing = "there are", "there are no params, lets or loops here"
 
     def declared(self, params: Iterable[ParamDecl], lets: tuple[Let, ...]) -> set[str]:
@@ -278,7 +279,7 @@ class _Checker:
             self.node(node, names)
 
     def node(self, node: Node, names: set[str]) -> None:
-        inner = names
+        inner, unread = names, self.unread
         if node.repeat is not None:
             repeat = node.repeat
             for value in (repeat.times, repeat.each):
@@ -288,6 +289,7 @@ class _Checker:
             inner = names | {repeat.index, *repeat.names}
             if mappings:
                 inner = inner | _row_names(repeat.each)
+                self.unread += not isinstance(repeat.each, ListValue)
         if node.key is not None:
             self.template(node.key, inner)
         if node.from_ is not None:
@@ -305,6 +307,7 @@ class _Checker:
                         self.body(branch, inner)
                     else:
                         self.template(branch, inner)
+        self.unread = unread
 
     def kind_call(self, call: KindCall, names: set[str]) -> None:
         for arg in call.args:
@@ -404,7 +407,7 @@ class _Checker:
     def argument(self, arg: Arg, names: set[str]) -> None:
         if not (arg.same and isinstance(arg.value, Formula)):
             self.value(arg.value, names)
-        elif arg.name in names:
+        elif arg.name in names or self.unread:
             self.read.add(arg.name)
         else:
             hint = f"write `{arg.name}: VALUE`" + (
@@ -448,7 +451,7 @@ class _Checker:
                     if not hasattr(name, "name"):
                         continue
                     self.read.add(name.name)
-                    if name.name not in names:
+                    if name.name not in names and not self.unread:
                         self.unknown_name(name.name, value.at(name.start, name.end), names)
             case ListValue(items):
                 for item in items:

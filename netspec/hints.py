@@ -14,6 +14,7 @@ from typing import Any
 
 from netspec import dialects
 from netspec.formula import Binary, FormulaError, InputShape, Unary, free, parse
+from netspec.syntax import MODIFIERS
 
 LISTED = 16  # names in a hint
 COMPARED = 500  # names that a misspelt one is compared with
@@ -70,6 +71,8 @@ def op_hint(kind: str, known: Iterable[str]) -> str | None:
 
 def attribute_hint(name: str, known: Iterable[str]) -> str | None:
     """What was meant by a name that is no attribute of an op, or no parameter of a block."""
+    if name in MODIFIERS:
+        return f"`{name}` is of the node and not of its call: {{{name}: ..., KIND: ...}}"
     return suggestion(name, known, "it has", "ATTRIBUTES")
 
 

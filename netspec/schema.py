@@ -336,8 +336,8 @@ def _arguments(op: type[Op]) -> Schema:
     required = _required(op)
     words = "arguments by name" if required else "nothing, or arguments by name"
     otherwise: Schema = _expects({"type": "null"}, words)
-    if required:
-        otherwise["x-example"] = f"{{{', '.join(f'{name}: ...' for name in required)}}}"
+    if written := required or list(op.attributes)[:1]:
+        otherwise["x-example"] = f"{{{', '.join(f'{name}: ...' for name in written)}}}"
     if len(required) == 1:
         attribute = op.attributes[required[0]]
         words = f"arguments by name, or one scalar, which is its `{attribute.name}`"

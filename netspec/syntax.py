@@ -77,6 +77,18 @@ class Template:
             return "".join(part for part in self.parts if isinstance(part, str))
         return None
 
+    def matches(self, name: str) -> bool:
+        """Whether formulas of some values would make the template this name."""
+        first, *rest = [part if isinstance(part, str) else "" for part in self.parts]
+        if not rest or not name.startswith(first):
+            return name == first
+        at = len(first)
+        for text in rest[:-1]:
+            at = name.find(text, at) + len(text)
+            if at < len(text):
+                return False
+        return name[at:].endswith(rest[-1])
+
 
 @record
 class Arg:

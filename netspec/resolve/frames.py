@@ -11,7 +11,7 @@ from netspec.diagnostics import Findings, Note, Span
 from netspec.evaluate import STEP_LIMIT, Steps, Unknown
 from netspec.graph import Node, Value
 from netspec.record import record
-from netspec.syntax import Arg, Block, Body, Model
+from netspec.syntax import Arg, Block, Body, Model, Template
 from netspec.types import TensorType
 
 NODE_LIMIT = 200_000
@@ -69,6 +69,11 @@ class Scope:
     names: dict[str, Binding] = field(default_factory=dict)
     numbers: int = 0
     body: Body | None = None  # where its names are written
+    lost: list[Template] = field(default_factory=list)  # names of copies that failed
+
+    def has_lost(self, name: str) -> bool:
+        """Whether a copy that failed might have had this name."""
+        return any(template.matches(name) for template in self.lost)
 
 
 @record

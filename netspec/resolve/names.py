@@ -37,10 +37,11 @@ def refuse_taken(name: str, node: Node, index: int, place: Place) -> None:
 
 def bind_unknown(node: Node, scope: Scope) -> None:
     """Bind what a failed node would have left, so that reading it is no second mistake."""
-    if node.key is None:
-        return
-    if node.key.plain:
-        scope.names.setdefault(node.key.plain, Binding(UNKNOWN))
+    if node.key is not None:
+        if node.key.plain:
+            scope.names.setdefault(node.key.plain, Binding(UNKNOWN))
+        else:
+            scope.lost.append(node.key)
     bodies: list[Body] = []
     if isinstance(node.call, Join):
         bodies = [branch for branch in node.call.branches if isinstance(branch, Body)]

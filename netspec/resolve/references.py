@@ -21,7 +21,8 @@ def lookup(ref: Template, place: Place) -> Binding:
         return _input(ref, rest, place.frame)
     found = next((scope for scope in _outwards(place.scope) if first in scope.names), None)
     if found is None:
-        _report_unknown(first, ref, place)
+        if not any(scope.has_lost(first) for scope in _outwards(place.scope)):
+            _report_unknown(first, ref, place)
         raise Failed
     binding = found.names[first]
     for depth, name in enumerate(rest, start=1):
@@ -29,6 +30,8 @@ def lookup(ref: Template, place: Place) -> Binding:
             raise Failed
         if binding.group is None or name not in binding.group.names:
             path = ".".join(text.split(".")[:depth])
+            if binding.group is not None and binding.group.has_lost(name):
+                raise Failed
             _report_missing_part(path, name, binding, ref, place.frame)
             raise Failed
         binding = binding.group.names[name]

@@ -28,6 +28,18 @@ def test_repeats_over_rows(specs: Specs) -> None:
     ]  # fmt: skip
 
 
+def test_rows_of_a_parameter_bring_their_names(specs: Specs) -> None:
+    text = """
+        blocks:
+          stages:
+            params: {rows: list}
+            body: [{repeat: {each: =rows}, conv: {out, kernel: =k}}]
+        body: [stages: {rows: [{out: 2, k: 1}, {out: 1, k: 3}]}]
+    """
+    shapes = [w.shape for w in specs.graph(text).weights if w.name == "weight"]
+    assert shapes == [(2, 3, 1, 1), (1, 2, 3, 3)]
+
+
 def test_repeat_zero_times_is_the_value_before(specs: Specs) -> None:
     graph = specs.graph("body: {a: relu, b: {repeat: 0, tanh: }, c: {add: [b, input]}}")
     assert wiring(graph) == ["a = relu(image)", "c = add(a, image)"]
