@@ -26,6 +26,8 @@ LONG = 1024  # terms of a mean, above which the order of its sum outweighs other
 
 GLOBAL_MEAN = "global_avg_pool"
 
+RESAMPLING = ("resize", "upsample")
+
 EXACT = frozenset(
     {
         *("abs", "max_pool", "relu", "relu6"),
@@ -38,7 +40,7 @@ EXACT = frozenset(
 
 def is_exact(node: Node) -> bool:
     """Whether the node's output holds its input's numbers, unrounded."""
-    nearest = node.op.kind == "resize" and node.op.values.get("mode") == "nearest"
+    nearest = node.op.kind in RESAMPLING and node.op.values["mode"] == "nearest"
     return nearest or node.op.kind in EXACT
 
 
@@ -128,7 +130,9 @@ def _standardised(op: Any, x: Array, y: Array, weights: Mapping[str, Array]) -> 
     return np.asarray(scale * (of_mean + 1.0) + 2.0 * np.abs(y))
 
 
-def _bilinear(op: Any, x: Array, _y: Array, _w: Mapping[str, Array]) -> Array | float:
+def _resampled(op: Any, x: Array, _y: Array, _w: Mapping[str, Array]) -> Array | float:
+    if op.mode == "nearest":
+        return 0.0
     # Positions are computed in float32 too: their error grows with the size.
     return np.asarray((2.0 + max(x.shape[2:]) / 3.0) * op.reference(np.abs(x)))
 
@@ -144,7 +148,7 @@ _RULES: dict[str, Rule] = {
     "adaptive_avg_pool": _mean(_adaptive_terms),
     "layer_norm": _standardised,
     "standardize_image": _standardised,
-    "resize": lambda op, x, y, w: 0.0 if op.mode == "nearest" else _bilinear(op, x, y, w),
+    **dict.fromkeys(RESAMPLING, _resampled),
     "softmax": _softmax,
     "log_softmax": lambda op, x, y, w: 2.0 * (1.0 + np.abs(y)),
     "local_response_norm": lambda op, x, y, w: 4.0 * np.abs(y),

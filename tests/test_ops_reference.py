@@ -137,6 +137,11 @@ def resize(op: Any, x: torch.Tensor) -> Any:
 
 
 @oracle
+def upsample(op: Any, x: torch.Tensor) -> Any:
+    return F.interpolate(x, scale_factor=op.scale, mode=op.mode)
+
+
+@oracle
 def local_response_norm(op: Any, x: torch.Tensor) -> Any:
     return F.local_response_norm(x, op.size, f32(op.alpha), f32(op.beta), f32(op.k))
 
@@ -431,6 +436,9 @@ REFUSED: list[tuple[str, tuple[tuple[int, ...], ...], dict[str, Any], str | None
     ("resize", ((7,),), {"size": 3}, None),
     ("resize", ((7, 4),), {"size": 3, "mode": "bilinear"}, None),
     ("resize", ((7, 4, 4, 4),), {"size": 3, "mode": "bilinear"}, None),
+    ("upsample", ((7,),), {"scale": 3}, None),
+    ("upsample", ((7, 4),), {"scale": 3, "mode": "bilinear"}, None),
+    ("upsample", ((7, 4),), {"scale": [2, 2]}, "scale"),
     ("local_response_norm", ((7,),), {"size": 5}, None),
     ("channel_shuffle", ((7, 4),), {"groups": 2}, "groups"),
     ("slice", ((7, 4),), {"stop": 8}, "stop"),

@@ -71,6 +71,8 @@ TEXTS = [
     (known_site("adaptive_avg_pool", 8, 9, 9, size=7), "nn.AdaptiveAvgPool2d(7)"),
     (known_site("dropout", 8, rate=0.5), "nn.Dropout(0.5)"),
     (known_site("flatten", 8, 2, 2), "nn.Flatten()"),
+    (known_site("upsample", 3, 4, 5, scale=2), "nn.Upsample(scale_factor=2)"),
+    (known_site("upsample", 3, 4, 5, scale=[2, 3]), "nn.Upsample(scale_factor=(2, 3))"),
     (known_site("pad", 3, 4, 5, padding=[[0, 1], [2, 3]]), "nn.ZeroPad2d((2, 3, 0, 1))"),
 ]
 

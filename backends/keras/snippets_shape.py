@@ -50,6 +50,24 @@ def resize(
     return function(x, size, name=name)
 
 
+def upsample_bilinear(
+    x: keras.KerasTensor, scale: int | Sequence[int], *, name: str
+) -> keras.KerasTensor:
+    """The same to `scale` times as many places."""
+    sizes = x.shape[1:-1]
+    factors = per_axis(scale, len(sizes))
+    return resize_bilinear(x, [n * k for n, k in zip(sizes, factors, strict=True)], name=name)
+
+
+def upsample(
+    x: keras.KerasTensor, scale: int | Sequence[int], *, name: str, mode: str = "nearest"
+) -> keras.KerasTensor:
+    """`scale` times as many places along the spatial axes; `mode` is nearest or bilinear."""
+    sizes = x.shape[1:-1]
+    factors = per_axis(scale, len(sizes))
+    return resize(x, [n * k for n, k in zip(sizes, factors, strict=True)], name=name, mode=mode)
+
+
 def unflatten(x: keras.KerasTensor, shape: int | Sequence[int], *, name: str) -> keras.KerasTensor:
     """The vector as a map of `shape` (channels, *spatial), its channels one after the other."""
     shape = per_axis(shape, 1)

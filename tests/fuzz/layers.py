@@ -93,7 +93,7 @@ class Layers(Formulas):
         """What changes sizes, and works at every size."""
         rng, rank = self.rng, cur.rank
         kinds = ["conv", "conv", "max_pool", "avg_pool", "adaptive", "global", "flatten"]
-        kinds += ["conv_transpose", "resize", "pad", "exact"]
+        kinds += ["conv_transpose", "resize", "upsample", "pad", "exact"]
         kind = rng.choice(kinds)
         unknown = replace(cur, spatial=self.token())
         if kind == "conv":
@@ -128,6 +128,11 @@ class Layers(Formulas):
                 args["mode"] = "bilinear"
             made = tuple(sizes) if isinstance(sizes, list) else fixed
             return self.call(kind, args), replace(cur, spatial=made)
+        if kind == "upsample":
+            args = {"scale": rng.choice([2, 3])}
+            if rank == 2 and self.maybe(0.5):
+                args["mode"] = "bilinear"
+            return self.call(kind, args), unknown
         if kind == "pad":
             value = [[1, 0]] * rank if rank else 1
             return self.call(kind, {"padding": value, "value": self.fraction(place)}), unknown

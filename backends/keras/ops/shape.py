@@ -66,6 +66,17 @@ def resize(site: Site) -> Layer:
     return helper(f"resize_{mode}", site.code("size"))
 
 
+@lowers("upsample")
+def upsample(site: Site) -> Layer:
+    mode = site.known("mode")
+    if mode is None:
+        return helper("upsample", site.code("scale"), mode=site.code("mode"))
+    if mode == "nearest":
+        return Layer(stock(f"UpSampling{site.rank}D", site.code("scale")))
+    # Keras's own computes in float32, whatever the model's type.
+    return helper("upsample_bilinear", site.code("scale"))
+
+
 @lowers("shift")
 def shift(site: Site) -> Layer:
     return helper("shift", kernel=unless_default(site, "kernel"))

@@ -81,3 +81,18 @@ def resize(site: Site) -> Layer:
     options = {"mode": '"bilinear"', "align_corners": "False"}
     function = call("F.interpolate", "{x}", size, **options) if all_known(site, "size") else None
     return Layer(call("nn.Upsample", size, **options), function)
+
+
+@lowers("upsample")
+def upsample(site: Site) -> Layer:
+    scale, needs = site.code("scale"), False
+    if site.known("scale") is None and not site.one_number("scale"):
+        scale, needs = call("per_axis", scale, str(site.rank)), True  # it refuses lists
+    options = {
+        "scale_factor": scale,
+        "mode": unless_default(site, "mode"),
+        "align_corners": "False" if site.known("mode") == "bilinear" else None,
+    }
+    known = all_known(site, "scale", "mode")
+    function = call("F.interpolate", "{x}", **options) if known else None
+    return Layer(call("nn.Upsample", **options), function, ("per_axis",) * needs)
