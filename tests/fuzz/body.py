@@ -40,7 +40,7 @@ class Body(Joins, Dataflow, Repeats):
             node = self.modified(node, modifiers)
         name = self.put(node, maker.cur, counts=True if certain else None, certain=certain)
         if name is not None and certain:
-            for inside in maker.own:
+            for inside in [value for value in inner.values if value in maker.own]:
                 self.place.values[f"{name}.{inside}"] = inner.values[inside]
             self.place.shared[name] = (start, self.cur)
 
