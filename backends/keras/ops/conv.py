@@ -31,7 +31,31 @@ def conv(site: Site) -> Layer:
 @lowers("conv_transpose")
 def conv_transpose(site: Site) -> Layer:
     names = ("stride", "padding", "output_padding", "dilation", "groups")
-    return _general(site, "conv_transpose", names)
+    return _stock_transpose(site) or _general(site, "conv_transpose", names)
+
+
+def _stock_transpose(site: Site) -> Layer | None:
+    """The stock layer, if its padding is the site's: none, or what `stride` times the size needs."""
+    kernel, stride, padding = (site.known(name) for name in ("kernel", "stride", "padding"))
+    plain = all_equal(site, "dilation", 1) and all_equal(site, "output_padding", 0)
+    if None in (kernel, stride, padding) or not plain or site.known("groups") != 1:
+        return None
+    beyond = [k - s for k, s in zip(kernel, stride, strict=True)]
+    exact = all((2 * a, 2 * b) == (e, e) for (a, b), e in zip(padding, beyond, strict=True))
+    if min(beyond) < 0 or not (exact or no_padding(site)):
+        return None
+    weights = _weights(site, str(math.prod(kernel)), depthwise=False, transposed=True)
+    assert weights is not None
+    text = stock(
+        f"Conv{site.rank}DTranspose",
+        site.code("out"),
+        site.code("kernel"),
+        strides=unless(site, "stride"),
+        padding=None if no_padding(site) else '"same"',
+        use_bias=unless(site, "bias"),
+        **weights.arguments,
+    )
+    return Layer(text, weights.helpers)
 
 
 def _general(site: Site, function: str, attributes: tuple[str, ...]) -> Layer:
@@ -129,7 +153,9 @@ class _Weights:
     helpers: tuple[str, ...]
 
 
-def _weights(site: Site, area: str | None, depthwise: bool | None) -> _Weights | None:
+def _weights(
+    site: Site, area: str | None, depthwise: bool | None, *, transposed: bool = False
+) -> _Weights | None:
     """The arguments for initialisers; None if they need the kernel's `area`, which is not known.
 
     Keras takes other fans for a depthwise kernel and for a bias than torch does. With None for
@@ -147,6 +173,8 @@ def _weights(site: Site, area: str | None, depthwise: bool | None) -> _Weights |
     # Asking for channels may freeze parameters, so it is not done where groups are not many.
     if depthwise or (groups != "1" and groups == site.channels):
         fan_in = area or ""
+    if transposed:
+        fan_in, fan_out = fan_out, fan_in
     if plain and biased and weight.code is None and bias.code is None:
         return _Weights({"several": f"usual_initializers({fan_in})"}, ("usual_initializers",))
     key = "depthwise_initializer" if depthwise else "kernel_initializer"
