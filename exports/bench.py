@@ -25,11 +25,12 @@ from netspec.exports.parsing import whole_parsing
 from netspec.exports.plan import Task
 from netspec.exports.qualify import explained, is_reduced, proven, qualified
 from netspec.exports.report import AGREED, DISAGREED, FAILED, NOT_RUN, ROUNDED, Row
-from netspec.exports.rounding import LONG, longest_mean
+from netspec.exports.rounding import longest_mean
 from netspec.exports.same import difference
 from netspec.exports.weights import Weights
 from netspec.exports.worker import JobError, UnavailableError, WorkerError, one_line
 from netspec.graph import Graph
+from netspec.ops.adaptive import LONG
 
 WORKERS = 2
 LARGE = 2**24  # weights, above which exports are made one at a time

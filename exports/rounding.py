@@ -22,7 +22,6 @@ SIGMA = U / math.sqrt(3.0)
 
 LANES = 8
 """Sums at once of what adds with vectors of the processor: eight float32 fill one of AVX2."""
-LONG = 1024  # terms of a mean, above which the order of its sum outweighs other rounding
 
 GLOBAL_MEAN = "global_avg_pool"
 

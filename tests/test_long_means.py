@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from onnx import helper
 
 import netspec
+from netspec.exports.jobs.means import lanes as lanes_of
 from netspec.exports.probe import probe_weights
 from netspec.exports.report import NOT_RUN, Report
 from netspec.exports.rounding import LANES, deviation
@@ -24,6 +25,7 @@ name: long_mean
 inputs: {{image: [3, {SIDE}, {SIDE}]}}
 body: [conv: {{out: 8, kernel: 3, padding: 1}}, relu, global_avg_pool, flatten]
 """
+BOTH = "mul: [{m: global_avg_pool}, {x: identity}], max_pool: 12, global_avg_pool"
 
 
 @pytest.fixture(scope="module")
@@ -65,8 +67,24 @@ def test_every_subject_is_held_to_its_own_order(spec: Path) -> None:
     report = verify(spec)
     holds(report)
     lanes = {row.name: row.info["lanes"] for row in report.rows}
-    assert lanes["torch source on torch"] == lanes["torch export on onnxruntime"] == LANES
-    assert lanes["onnx export on onnxruntime"] == lanes["keras source on keras"] == 1
+    assert lanes["torch source on torch"] == LANES
+    assert lanes["torch export on onnxruntime"] == lanes["onnx export on onnxruntime"] == LANES
+    assert lanes["keras source on keras"] == 1
+
+
+def test_short_means_do_not_count(tmp_path: Path) -> None:
+    """`GlobalAveragePool` adds one after the other, which matters where there are many terms."""
+    (tmp_path / "both.yaml").write_text(SPEC.replace("global_avg_pool", BOTH), encoding="utf-8")
+    path = tmp_path / "both.onnx"
+    netspec.export(tmp_path / "both.yaml", path, backend="onnx")
+    model = onnx.load(path)
+    pools = [node for node in model.graph.node if node.op_type == "GlobalAveragePool"]
+    assert len(pools) == 1
+    assert lanes_of(str(path)) == LANES
+    means = [node for node in model.graph.node if node.op_type == "ReduceMean"]
+    pools[0].input[0] = means[0].input[0]
+    onnx.save(model, path)
+    assert lanes_of(str(path)) == 1
 
 
 @pytest.mark.parametrize("backend", ["torch", "keras"])
@@ -86,8 +104,8 @@ def test_of_somebody_elses_file_the_order_is_not_known(
     weights = probe_weights(netspec.load(spec), 0)
     netspec.export(spec, path, backend="onnx", weights=weights)
     model = onnx.load(path)
-    index = next(i for i, n in enumerate(model.graph.node) if n.op_type == "GlobalAveragePool")
-    (x,), (y,) = model.graph.node[index].input, model.graph.node[index].output
+    index = next(i for i, n in enumerate(model.graph.node) if n.op_type == "ReduceMean")
+    (x, *_), (y,) = model.graph.node[index].input, model.graph.node[index].output
     if form == "channels last":
         made = [
             helper.make_node("Transpose", [x], ["last"], perm=[0, 2, 3, 1]),

@@ -14,6 +14,9 @@ else:
     np = LazyModule("numpy")
 
 
+LONG = 1024  # terms of a mean, above which the order of its sum outweighs other rounding
+
+
 class AdaptiveAvgPool(Op, kind="adaptive_avg_pool"):
     """Average to `size` places: place i is the mean of floor(i n / m) to ceil((i + 1) n / m)."""
 

@@ -35,7 +35,7 @@ def conv_transpose(site: Site) -> Layer:
 
 
 def _stock_transpose(site: Site) -> Layer | None:
-    """The stock layer, if its padding is the site's: none, or what makes `stride` times the size."""
+    """The stock layer, if it pads so: not at all, or to make `stride` times as many."""
     kernel, stride, padding = (site.known(name) for name in ("kernel", "stride", "padding"))
     plain = all_equal(site, "dilation", 1) and all_equal(site, "output_padding", 0)
     if None in (kernel, stride, padding) or not plain or site.known("groups") != 1:
