@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from netspec.diagnostics import Findings, Note, Span
 from netspec.formula import Choice, Expr, Name, free, loop_names, texts
+from netspec.initialisers import INITIALISERS
 from netspec.lazy import hints
 from netspec.ops import Op
 from netspec.syntax import (
@@ -28,6 +29,7 @@ from netspec.syntax import (
     Value,
 )
 from netspec.values import ValueProblem, attribute_value, param_value, typed
+from netspec.wiring import check_wiring
 
 
 def check(model: Model, findings: Findings) -> None:
@@ -67,7 +69,11 @@ def check(model: Model, findings: Findings) -> None:
     for variant in model.variants:  # whose tables may name blocks as well
         for arg in variant.sets:
             top.note_texts(arg.value)
-    _unused_blocks(model, used | choices | top.texts, findings)
+    used |= choices | top.texts
+    _unused_blocks(model, used, findings)
+    for name in model.named_blocks:
+        if name not in used and name in model.blocks:
+            check_wiring(model.blocks[name], findings)
 
 
 def check_library(library: Library, findings: Findings) -> None:
@@ -75,6 +81,7 @@ def check_library(library: Library, findings: Findings) -> None:
     _cycles(library.blocks, findings)
     for block in library.blocks.values():
         check_block(block, findings)
+        check_wiring(block, findings)
 
 
 def check_block(block: Block, findings: Findings) -> set[str]:
@@ -129,11 +136,11 @@ def _data(param: ParamDecl, value: Value, scope: dict[str, Block], findings: Fin
     try:
         param_value(param, plain, scope)
     except ValueProblem as problem:
-        hint = _literal_hint(plain, problem)
+        hint = literal_hint(plain, problem)
         findings.error("wrong-type", problem.message, value.span, hint)
 
 
-def _literal_hint(value: object, problem: ValueProblem) -> str | None:
+def literal_hint(value: object, problem: ValueProblem) -> str | None:
     """A number that is written, and not computed, can be written otherwise."""
     if isinstance(value, float):
         return f"write {value:.0f}" if value.is_integer() else None
@@ -251,6 +258,7 @@ class _Checker:
         self.text_params: dict[str, ParamDecl] = {}
         self.later: set[str] = set()  # lets that are not yet computed
         self.unread = 0  # tables around, whose rows may bring names that the text does not show
+        self.numbered = False  # whether the children around are a list
         self.listed, self.nothing = "there are", "there are no params, lets or loops here"
 
     def declared(self, params: Iterable[ParamDecl], lets: tuple[Let, ...]) -> set[str]:
@@ -276,6 +284,7 @@ class _Checker:
 
     def body(self, body: Body, names: set[str]) -> None:
         for node in body.nodes:
+            self.numbered = not body.named
             self.node(node, names)
 
     def node(self, node: Node, names: set[str]) -> None:
@@ -289,7 +298,7 @@ class _Checker:
             inner = names | {repeat.index, *repeat.names}
             if mappings:
                 inner = inner | _row_names(repeat.each)
-                self.unread += not isinstance(repeat.each, ListValue)
+                self.unread += not _are_mappings(repeat.each)
         if node.key is not None:
             self.template(node.key, inner)
         if node.from_ is not None:
@@ -351,7 +360,7 @@ class _Checker:
         try:
             attribute_value(op.attributes[arg.name] if arg.name else required[0], plain)
         except ValueProblem as problem:
-            hint = _literal_hint(plain, problem)
+            hint = literal_hint(plain, problem)
             self.findings.error("wrong-type", problem.message, arg.value.span, hint)
 
     def unknown_kind(self, call: KindCall, names: set[str]) -> None:
@@ -365,7 +374,16 @@ class _Checker:
         hint = hints.op_hint(kind, [*self.blocks, *Op.registry, *KEYWORDS])
         if kind in names:
             hint = f"did you mean `={kind}`?"
+        elif self.numbered and any(map(self.calls, call.args)) and not hints.is_foreign(kind):
+            hint = "children of a list have no names: write them as a mapping, without `- `"
         self.findings.error("unknown-op", f"unknown op or block `{kind}`", call.span, hint)
+
+    def calls(self, arg: Arg) -> bool:
+        """Whether an argument can only be meant as a call."""
+        text = getattr(arg.value, "value", None)
+        word = arg.name or (text if isinstance(text, str) else "")
+        listed = not arg.name and isinstance(arg.value, ListValue)
+        return listed or word in Op.registry or word in self.blocks or word in KEYWORDS
 
     def no_positions(self, call: KindCall, arg: Arg, names: set[str]) -> None:
         """A list of arguments is an error; that the kind is unknown is a worse one."""
@@ -462,6 +480,8 @@ class _Checker:
 
     def unknown_name(self, name: str, where: Span, names: set[str]) -> None:
         hint = hints.suggestion(name, sorted(names), self.listed) or self.nothing
+        if name in Op.registry or name in INITIALISERS:
+            hint = f"write `{name}`, without `=`"
         if name in self.later:
             hint = "lets are computed in order: this one comes later, or reads itself"
         self.findings.error("bad-formula", f"unknown name `{name}`", where, hint)
@@ -475,6 +495,10 @@ def _results(expr: Expr) -> tuple[Name, ...]:
         case Choice(_, yes, no):
             return _results(yes) + _results(no)
     return ()
+
+
+def _are_mappings(each: Value | None) -> bool:
+    return isinstance(each, ListValue) and all(isinstance(row, MapValue) for row in each.items)
 
 
 def _row_names(each: Value | None) -> set[str]:

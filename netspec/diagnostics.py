@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from contextlib import suppress
 
@@ -118,6 +119,10 @@ class SpecError(Exception):
         super().__init__(render_all(self.diagnostics))
 
 
+_NUMBER = re.compile(r"\d+")
+_AGAIN = "with other numbers"
+
+
 class Enough(Exception):
     """As many mistakes are found as are reported: nothing more needs to be looked at."""
 
@@ -133,7 +138,7 @@ class Findings:
         self.diagnostics: list[Diagnostic] = []
         self._late: list[Diagnostic] = []
         self._poisoned: dict[int, object] = {}
-        self._seen: set[tuple[object, ...]] = set()
+        self._seen: dict[tuple[object, ...], tuple[int, set[str]]] = {}
 
     @property
     def failed(self) -> bool:
@@ -176,21 +181,35 @@ class Findings:
                 self._add(found)
 
     def _add(self, found: Diagnostic) -> None:
-        # Copies of a block repeat a mistake with other provenance: one report is enough.
+        # Copies and variants repeat a mistake with other numbers: one report is enough.
         place = found.span and (found.span.source.name, found.span.line, found.span.column)
         if len(found.message) > MESSAGE_LIMIT:
             message = found.message[: MESSAGE_LIMIT - 3] + "..."
             rest = (found.span, found.hint, found.notes, found.severity)
             found = Diagnostic(found.code, message, *rest)
-        key = (found.code, found.message, place)
+        key = (found.code, _NUMBER.sub("0", found.message), place)
         full = len(self.diagnostics) >= FINDINGS_LIMIT
         if full and self.failed:
             raise Enough
         if full and found.severity != "error":
             return
-        if key not in self._seen:
-            self._seen.add(key)
+        if known := self._seen.get(key):
+            self._once_more(*known, found.message)
+        else:
+            self._seen[key] = len(self.diagnostics), {found.message}
             self.diagnostics.append(found)
+
+    def _once_more(self, at: int, messages: set[str], message: str) -> None:
+        """Note that a finding is made again; `messages` are those of it so far."""
+        if message in messages:
+            return
+        messages.add(message)
+        first = self.diagnostics[at]
+        notes = tuple(note for note in first.notes if not note.text.endswith(_AGAIN))
+        again = Note(f"{len(messages) - 1} more {_AGAIN}")
+        self.diagnostics[at] = Diagnostic(
+            first.code, first.message, first.span, first.hint, (*notes, again), first.severity
+        )
 
     def poison(self, node: object) -> None:
         """Mark a piece of syntax as already reported, so that nothing more is said of it."""

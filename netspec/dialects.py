@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping
 
 _FOLLOWS = "leave it out: it follows from what the op reads"
 _TRAINING = "leave it out: a spec says what is computed, not how it is trained or run"
+_NO_OP = "netspec has no such op"
 _CHANNELS = "leave it out: the axis is that of the channels"
 
 OPS = {
@@ -24,7 +25,7 @@ OPS = {
     "deconv": "conv_transpose",
     "deconvolution": "conv_transpose",
     "dense": "linear",
-    "depthwiseconv": "write `conv` with `groups: =input.channels` and as many `out`",
+    "depthwiseconv": "write `conv` with `groups` and `out` both the channels that it reads",
     "droppath": "stochastic_depth",
     "eltwise": "add",
     "fc": "linear",
@@ -43,9 +44,29 @@ OPS = {
     "permute": "axes keep their places: channels come first everywhere",
     "rescaling": "affine",
     "reshape": "`flatten` makes a vector of a map, `unflatten` a map of a vector",
-    "separableconv": "write two: `conv` with `groups: =input.channels`, and one with `kernel: 1`",
+    "separableconv": "write two: a `conv` with as many `groups` as channels, one with `kernel: 1`",
     "sequential": "a list of nodes is a group by itself",
+    "minus": "sub",
+    "plus": "add",
+    "product": "mul",
     "subtract": "sub",
+    "sum": "add",
+    "times": "mul",
+    "matmul": "write `linear`, or `conv` with `kernel: 1`",
+    "adaptivemaxpool": "write `max_pool` with a `kernel` that gives this size",
+    "globalmaxpool": "write `max_pool` with the map's size as its `kernel`",
+    "globalmaxpooling": "write `max_pool` with the map's size as its `kernel`",
+    "logsigmoid": "write `sigmoid`; the loss takes the logarithm",
+    **dict.fromkeys(
+        (
+            *("celu", "glu", "hardshrink", "hardtanh", "selu", "softmin", "softshrink", "softsign"),
+            *("groupnorm", "groupnormalization", "instancenorm", "instancenormalization"),
+            *("depthtospace", "pixelshuffle", "pixelunshuffle", "spacetodepth"),
+            *("constant", "cropping", "einsum", "maxunpool", "split", "threshold", "transpose"),
+            *("attention", "embedding", "gru", "lstm", "multiheadattention", "rnn"),
+        ),
+        _NO_OP,
+    ),
     "swish": "silu",
     "upsampling": "upsample",
     "view": "`flatten` makes a vector of a map, `unflatten` a map of a vector",
@@ -92,15 +113,17 @@ ATTRIBUTES = {
     "outputchannels": "out",
     "outputsize": "size",
     "p": "rate",
+    "poolsize": "kernel",
     "paddingmode": "leave it out: what is padded is zero",
     "pads": "padding",
-    "poolsize": "kernel",
     "prob": "rate",
-    "scalefactor": "write `size`, the sizes of the result",
+    "scalefactor": "scale",
+    "size": "kernel",
     "trackrunningstats": "leave it out: a batch norm always has its statistics",
     "trainable": _TRAINING,
     "units": "out",
     "usebias": "bias",
+    "weightdecay": _TRAINING,
     "weightinitializer": "weight_init",
 }
 

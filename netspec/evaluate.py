@@ -244,8 +244,11 @@ class _Evaluation:
                 raise FormulaError(f"`len` needs a list, not {_word(arguments[0])}")
             return len(arguments[0])
         if function in ("min", "max", "sum"):
-            one = len(arguments) == 1
-            arguments = arguments[0] if one and isinstance(arguments[0], list) else arguments
+            if len(arguments) == 1:
+                if not isinstance(arguments[0], list):
+                    word = _word(arguments[0])
+                    raise FormulaError(f"`{function}` of one argument needs a list, not {word}")
+                arguments = arguments[0]
             self.steps.take(len(arguments))
             if not arguments and function != "sum":
                 raise FormulaError(f"`{function}` of an empty list")

@@ -6,6 +6,7 @@ from typing import Any
 
 from netspec.diagnostics import Findings, Span
 from netspec.hints import attribute_hint, inline, meant, op_hint, show, suggestion, text_hint
+from netspec.ops import Op
 from netspec.reader import Mapping, Scalar, Sequence, YamlNode
 from netspec.schema import make_schema
 
@@ -40,7 +41,7 @@ def _explain(error: Any, path: list[Any], nodes: list[YamlNode], findings: Findi
     schema, node = error.schema, nodes[-1]
     match error.validator:
         case "additionalProperties":
-            _unknown_keys(error, path, node, findings)
+            _unknown_keys(error, path, nodes, findings)
         case "required":
             properties = (schema if path else make_schema()).get("properties", {})
             if error.instance.keys() - properties.keys():  # it is there, under another name
@@ -67,8 +68,10 @@ def _explain(error: Any, path: list[Any], nodes: list[YamlNode], findings: Findi
             _wrong_value(error, path, nodes, findings)
 
 
-def _unknown_keys(error: Any, path: list[Any], node: YamlNode, findings: Findings) -> None:
+def _unknown_keys(error: Any, path: list[Any], nodes: list[YamlNode], findings: Findings) -> None:
+    node, root = nodes[-1], nodes[0]
     assert isinstance(node, Mapping)
+    blocks = root.get("blocks") if isinstance(root, Mapping) else None
     known = error.schema["properties"]
     owner = error.schema.get("x-owner")
     for key, _ in node.entries:
@@ -80,14 +83,24 @@ def _unknown_keys(error: Any, path: list[Any], node: YamlNode, findings: Finding
             hint = attribute_hint(key.text, known)
             findings.error("unknown-attribute", message, key.span, hint)
         elif path and path[-1] == "defaults":
-            hint = op_hint(key.text, known)
-            findings.error("unknown-op", f"unknown op `{key.text}`", key.span, hint)
+            _not_an_op(key, known, findings, blocks)
         else:
             where = f"`{path[-1]}`" if path else "a spec"
             hint = suggestion(key.text, known, "it has")
             findings.error("unknown-key", f"{where} has no key `{key.text}`", key.span, hint)
     if path[-1:] == ["repeat"] or path[-2:-1] in (["params"], ["outputs"]):
         findings.poison(node)
+
+
+def _not_an_op(key: Scalar, known: Any, findings: Findings, blocks: YamlNode | None) -> None:
+    """A key of `defaults` that is no op with attributes."""
+    message, hint = f"unknown op `{key.text}`", op_hint(key.text, known)
+    if key.text in Op.registry:
+        message, hint = f"`{key.text}` has no attributes", None
+    elif isinstance(blocks, Mapping) and blocks.get(key.text) is not None:
+        message = f"`{key.text}` is a block"
+        hint = "`defaults` are of ops; what a block does by default, its params say"
+    findings.error("unknown-op", message, key.span, hint)
 
 
 def _not_in_library(error: Any, node: YamlNode, findings: Findings) -> None:

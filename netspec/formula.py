@@ -348,8 +348,8 @@ class _Converter:
             part = node.attr if node.attr in SHAPE_NAMES else "channels"
             raise self.wrong(node, "only `input` has parts", f"such as `input.{part}`")
         if node.attr not in SHAPE_NAMES:
-            known = ", ".join(SHAPE_NAMES)
-            raise self.wrong(node, f"`input` has no `{node.attr}`", f"it has {known}")
+            hint = hints.suggestion(node.attr, SHAPE_NAMES, "it has")
+            raise self.wrong(node, f"`input` has no `{node.attr}`", hint or "")
         return InputShape(node.attr, *self.place(node))
 
     def UnaryOp(self, node: _ast.UnaryOp, depth: int) -> Expr:  # noqa: N802

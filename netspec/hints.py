@@ -62,18 +62,34 @@ def op_hint(kind: str, known: Iterable[str]) -> str | None:
     if len(kind) >= 60:
         return None
     names = list(known)
+    if kind in MODIFIERS:
+        return f"`{kind}` stands beside the call of its node: {{{kind}: ..., KIND: ...}}"
     head = re.match(r"\w+", kind)
+    if head and kind[head.end() :].startswith(":"):
+        return "write a space after the `:`"
     if head and head[0] != kind and head[0] in names and not kind.endswith("()"):
         return f"arguments are written by name: {{{head[0]}: {{NAME: ...}}}}"
     listed = "`netspec schema` lists the ops; blocks are defined under `blocks:`"
     return meant(kind, names, "OPS") or listed
 
 
+def is_foreign(kind: str) -> bool:
+    """Whether a name is an op's in another framework."""
+    return dialects.plain(kind) in dialects.OPS
+
+
 def attribute_hint(name: str, known: Iterable[str]) -> str | None:
     """What was meant by a name that is no attribute of an op, or no parameter of a block."""
     if name in MODIFIERS:
         return f"`{name}` is of the node and not of its call: {{{name}: ..., KIND: ...}}"
-    return suggestion(name, known, "it has", "ATTRIBUTES")
+    if ":" in name:
+        return "write a space after the `:`"
+    if is_number(name) or name in ("true", "false"):
+        return "every value has a name here, and a list stands in brackets: `NAME: [1, 2]`"
+    names = list(known)
+    if dialects.plain(name).startswith("scale") and "size" in names and "scale" not in names:
+        return "write `size`, the sizes of the result; `upsample` takes a `scale`"
+    return suggestion(name, names, "it has", "ATTRIBUTES")
 
 
 def missing_words(owner: str, names: list[str]) -> tuple[str, str]:

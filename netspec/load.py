@@ -9,7 +9,7 @@ from typing import Any
 
 from netspec import arguments
 from netspec.arguments import Params, Shapes
-from netspec.check import check, check_library
+from netspec.check import check, check_library, literal_hint
 from netspec.diagnostics import Enough, Findings
 from netspec.extensions import import_ops
 from netspec.files import uncollected
@@ -136,7 +136,7 @@ def _set(model: Model, name: str, value: Any) -> Any:
     try:
         return param_value(known[name], value, model.blocks)
     except ValueProblem as problem:
-        raise UsageError(problem.message, problem.hint) from None
+        raise UsageError(problem.message, literal_hint(value, problem)) from None
 
 
 def _shapes(model: Model, inputs: Mapping[str, Sequence[int]]) -> dict[str, tuple[int, ...]]:

@@ -239,22 +239,18 @@ class Parser:
         self, calls: list[tuple[Scalar, YamlNode]], node: Mapping, name: Template | None
     ) -> Broken:
         if not calls:
-            message = "this node has modifiers but no op, block or body"
+            message = "this node has no op, block or body"
             self.findings.error("empty-node", message, node.span)
+            return Broken(node.span)
+        if any(self.findings.is_poisoned(value) for _, value in calls):
             return Broken(node.span)
         texts = [key.text for key, _ in calls]
         listed = " and ".join(f"`{text}`" for text in texts[:4])
-        place, hint = calls[1][0].span, "write several children as a list, or under `body:`"
-        for key, _ in calls:
-            meant = None if key.text in Op.registry else hints.close_match(key.text, MODIFIERS)
-            if meant and key.text not in KEYWORDS:
-                place, hint = key.span, f"did you mean `{meant}`?"
         own = Op.registry[name.plain].attributes if name and name.plain in Op.registry else ()
-        first = calls[0][1]
         if name and name.plain and all(text in own for text in texts):
             place, hint = name.span, _named(name.plain, "{...}")
-        elif isinstance(first, Scalar) and first.value is None and texts[1] not in Op.registry:
-            hint = f"indent further what belongs to `{texts[0]}`"
+        else:
+            place, hint = _one_too_many(calls)
         self.findings.error("two-calls", f"a node is one call, but this has {listed}", place, hint)
         return Broken(node.span)
 
@@ -293,7 +289,7 @@ class Parser:
 
     def arg(self, key: Scalar, value: YamlNode) -> Arg:
         if isinstance(value, Scalar) and value.value is None:
-            if self.findings.is_poisoned(value):
+            if self.findings.is_poisoned(value) or self.findings.is_poisoned(key):
                 return Arg(key.text, Broken(key.span), key.span)
             same = self._formula(key.text, key.span, key.span.column)
             return Arg(key.text, same, key.span, same=True)
@@ -460,6 +456,24 @@ class Parser:
             when = self.condition(options["when"]) if "when" in options else None
             found.append(OutputDecl(key.text, ref, when, "only" in options, key.span))
         return tuple(found)
+
+
+def _one_too_many(calls: list[tuple[Scalar, YamlNode]]) -> tuple[Span, str]:
+    """Which key of a node with several calls is probably none, and what to do about it."""
+    (first, value), (second, _), *_ = calls
+    for key, _ in calls:
+        meant = "from" if key.text in ("input", "inputs") else None
+        if key.text not in Op.registry and key.text not in KEYWORDS:
+            meant = meant or hints.close_match(key.text, MODIFIERS)
+        if meant:
+            return key.span, f"did you mean `{meant}`?"
+    empty = isinstance(value, Scalar) and value.value is None
+    if empty and second.text not in Op.registry:
+        return second.span, f"indent further what belongs to `{first.text}`"
+    op = Op.registry.get(first.text)
+    if op is not None and second.text in op.attributes:
+        return second.span, f"arguments stand inside: {{{first.text}: {{{second.text}: ...}}}}"
+    return second.span, "write several children as a list, or under `body:`"
 
 
 def _named(kind: str, arguments: str) -> str:

@@ -379,6 +379,9 @@ class _Composer:
                 return
             else:
                 notes = (Note("in what begins here", self._between(begun, begun)),)
+        if above := self._without_colon(mark.line, error.problem or ""):
+            self.findings.error("yaml", *above)
+            return
         message, hint = _in_words(error.problem or "", line[mark.column : mark.column + 1])
         if begun is not None and mark is begun:
             hint = _instead_of_colon(self.source.lines[mark.line][mark.column :])
@@ -387,6 +390,19 @@ class _Composer:
         row, column = mark.line + 1, mark.column + 1
         span = Span(self.source, row, column, row, column + 1)
         self.findings.error("yaml", message, span, hint, notes)
+
+    def _without_colon(self, line: int, problem: str) -> tuple[str, Span, str] | None:
+        """The line above as what is wrong: without a `: `, YAML takes the next for its text."""
+        lines = self.source.lines
+        above = next((n for n in range(line - 1, -1, -1) if lines[n].strip()), None)
+        if above is None or not problem.startswith("mapping values are not allowed"):
+            return None
+        text = lines[above].strip()
+        if text.startswith(("- ", "#", "[", "{")) or re.search(r":(\s|$)|[\]}]$", text):
+            return None
+        start = lines[above].index(text)
+        span = Span(self.source, above + 1, start + 1, above + 1, start + len(text) + 1)
+        return "no `:` with a space stands in this line", span, _instead_of_colon(text)
 
     def _explain_cut(self, line: str, mark: Any) -> bool:
         """Whether a formula or name without quotes is why YAML stopped at a mark; reports it."""
@@ -449,6 +465,8 @@ def _instead_of_colon(text: str) -> str:
         return "write a space after the `:`"
     if re.match(r"[\w-]+\s*=", text):
         return "write `:` and not `=`"
+    if word := re.match(r"([\w-]+)( |$)", text):
+        return f"write `{word[1]}: `, or check the indentation"
     return "a comment begins with `#`" if text.startswith("/") else "check the indentation"
 
 

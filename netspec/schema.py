@@ -81,7 +81,7 @@ def expected(attribute: Attribute) -> str:
         case "Axes":
             return f"an int{low}, or a list with one per spatial axis"
         case "Padding":
-            return "an int, `same`, or a list with an int or [before, after] per spatial axis"
+            return f"an int{low}, `same`, or a list with an int or [before, after] per spatial axis"
         case "Floats":
             return "a number, or a list with one per channel"
         case "Shape":

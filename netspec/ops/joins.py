@@ -108,5 +108,5 @@ class Sub(Elementwise, kind="sub"):
 
 def _require_same_rank(kind: str, a: TensorType, b: TensorType) -> None:
     if a.rank != b.rank:
-        hint = "`flatten` makes a map a vector; `unflatten: [n, 1, 1]` lets a vector gate a map"
+        hint = "`flatten` makes a map a vector; `unflatten: {shape: [n, 1, 1]}` lets it gate one"
         raise OpError(f"`{kind}` cannot join {a} with {b}: the axes differ in number", hint=hint)

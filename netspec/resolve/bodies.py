@@ -184,7 +184,7 @@ def _join(call: Join, place: Place, path: str) -> tuple[trace.CallRun, Value]:
 
 def _branch(branch: Template | Body, place: Place) -> trace.BranchRun:
     if isinstance(branch, Template):
-        value = lookup(branch, place).value
+        value = lookup(branch, place, branch=True).value
         if not isinstance(value, Value):
             raise Failed
         return trace.BranchRun(value, None)

@@ -86,6 +86,7 @@ class Frame:
     blocks: Mapping[str, Block]
     depth: int = 0
     trail: tuple[Note, ...] = ()
+    turn: bool = False  # inside a repeat
 
     @property
     def input_type(self) -> TensorType | Unknown | None:
@@ -93,11 +94,12 @@ class Frame:
 
     def with_names(self, names: dict[str, Any]) -> Frame:
         env = {**self.env, **names}
-        return Frame(self.state, env, self.received, self.blocks, self.depth, self.trail)
+        return Frame(self.state, env, self.received, self.blocks, self.depth, self.trail, True)
 
     def deeper(self) -> Frame:
         depth = self.depth + 1
-        return Frame(self.state, self.env, self.received, self.blocks, depth, self.trail)
+        turn = self.turn
+        return Frame(self.state, self.env, self.received, self.blocks, depth, self.trail, turn)
 
     def error(
         self, code: str, message: str, span: Span | None, hint: str | None = None, *notes: Note

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from netspec.diagnostics import Note, Span
 from netspec.evaluate import UNKNOWN
 from netspec.resolve.frames import Binding, Failed, Place, Scope
 from netspec.resolve.values import expand
@@ -25,14 +26,22 @@ def refuse_taken(name: str, node: Node, index: int, place: Place) -> None:
         isinstance(node.call, Group) and not node.call.inline
     )
     if name in place.scope.names and (adds_path or index == 0):
-        span = node.key.span if node.key else node.span
-        if index > 0:
+        span = _named_at(node)
+        other = place.scope.names[name].copy
+        if index > 0 or (other is not None and other.syntax is node):
             message = f"copies of this node are all named `{name}`"
             hint = f"make the name a template, such as `{name}{{i + 1}}`, or write a list"
         else:
             message, hint = f"`{name}` is already the name of a value here", None
-        place.frame.error("duplicate-name", message, span, hint)
+        notes = []
+        if hint is None and other is not None:
+            notes.append(Note("the other is here", _named_at(other.syntax)))
+        place.frame.error("duplicate-name", message, span, hint, *notes)
         raise Failed
+
+
+def _named_at(node: Node) -> Span:
+    return node.key.span if node.key else node.span
 
 
 def bind_unknown(node: Node, scope: Scope) -> None:

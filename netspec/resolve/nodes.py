@@ -33,7 +33,7 @@ def add_node(
         made = op(values, types)
         output, params = made.infer(*types), made.params(*types)
     except OpError as problem:
-        _report(problem, op, places.get(problem.attribute or "", span), inputs, frame)
+        _report(problem, op, places.get(problem.attribute or "", span), inputs, frame, path)
         raise Failed from None
     if output.size > SIZE_LIMIT or any(math.prod(p.shape) > SIZE_LIMIT for p in params):
         message = f"`{op.kind}` makes a tensor of more than 2^40 elements"
@@ -49,7 +49,12 @@ def add_node(
 
 
 def _report(
-    problem: OpError, op: type[Op], span: Span, inputs: tuple[Value, ...], frame: Frame
+    problem: OpError,
+    op: type[Op],
+    span: Span,
+    inputs: tuple[Value, ...],
+    frame: Frame,
+    path: str,
 ) -> None:
     code = "shape-mismatch" if op.join else "bad-shape"
     message = problem.message
@@ -61,6 +66,8 @@ def _report(
         for value in inputs
         if value in frame.state.inputs and value.type.shape[0] == 1 and value.type.rank in (1, 3)
     ]
+    if (frame.turn or frame.trail) and "@" not in path:  # the text alone does not say which copy
+        notes.append(Note(f"this is `{path}`"))
     if op.join:
         written = {node.output.name: node.span for node in frame.state.nodes}
         few = inputs[: hints.LISTED]

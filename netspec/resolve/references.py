@@ -13,7 +13,7 @@ from netspec.syntax import Template
 from netspec.trace import BlockRun
 
 
-def lookup(ref: Template, place: Place) -> Binding:
+def lookup(ref: Template, place: Place, *, branch: bool = False) -> Binding:
     """What a reference stands for: earlier siblings, then outwards to the block's edge."""
     text = expand(ref, place.frame)
     first, *rest = text.split(".")
@@ -22,7 +22,7 @@ def lookup(ref: Template, place: Place) -> Binding:
     found = next((scope for scope in _outwards(place.scope) if first in scope.names), None)
     if found is None:
         if not any(scope.has_lost(first) for scope in _outwards(place.scope)):
-            _report_unknown(first, ref, place)
+            _report_unknown(first, ref, place, branch)
         raise Failed
     binding = found.names[first]
     for depth, name in enumerate(rest, start=1):
@@ -76,14 +76,16 @@ def _report_missing_part(
     frame.error("unknown-reference", message, ref.span, hint)
 
 
-def _report_unknown(name: str, ref: Template, place: Place) -> None:
+def _report_unknown(name: str, ref: Template, place: Place, branch: bool) -> None:
     known = [key for scope in _outwards(place.scope) for key in scope.names]
     message = f"no value named `{name}` before this"
     if _comes_later(name, place.scope):
         message = f"`{name}` comes after this, and a node reads only what is before it"
         hint: str | None = "write it earlier, or read another value"
     elif name in Op.registry:
-        hint = f"`{name}` is an op; as a branch write {{name: {name}}}"
+        hint = f"`{name}` is an op, and a value's name belongs here"
+        if branch:
+            hint = f"`{name}` is an op; as a branch write {{name: {name}}}"
     else:
         listed = (
             "a block sees its own values only:" if place.frame.trail else "values before it are"

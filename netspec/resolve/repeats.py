@@ -50,7 +50,8 @@ def _row(repeat: Repeat, row: Any, index: int, frame: Frame) -> dict[str, Any]:
     if not repeat.names:
         if not isinstance(row, dict):
             message = f"rows need names: this one is {hints.show(row)}"
-            frame.error("wrong-type", message, _row_span(repeat, index), "add `as: NAME`")
+            names = f"[{', '.join(['NAME'] * len(row))}]" if isinstance(row, list) else "NAME"
+            frame.error("wrong-type", message, _row_span(repeat, index), f"add `as: {names}`")
             raise Failed
         for name in row:
             _refuse_shadow(name, repeat, frame)

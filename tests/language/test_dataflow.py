@@ -138,4 +138,5 @@ def test_each_copy_of_a_block_is_asked(specs: Specs) -> None:
         blocks: {b: {params: {k: bool}, body: {a: relu, c: {from: input, when: =k, tanh: }}}}
         body: [{b: false}, {b: true}]
     """)
-    assert [d.code for d in found] == ["unused-value"] * 2  # absent, `c` redirects as well
+    assert [d.code for d in found] == ["unused-value"]  # absent, `c` redirects as well
+    assert [note.text for note in found[0].notes] == ["1 more with other numbers"]
