@@ -14,7 +14,9 @@ import torchvision
 from torch import nn
 
 import netspec
+from netspec.backends.lowering import NotLowered
 from netspec.compiler import execute
+from netspec.exports.verify import verify
 
 UNSEEN = Path(__file__).parent / "unseen"
 SPECS = Path(__file__).parent / "specs"
@@ -156,6 +158,20 @@ body:
   flatten: flatten
   fc: {linear: =classes}
 """,
+    "equal": """
+params: {n: 2, out: 8, channels: 4, in_channels: 3, widths: [8, 8]}
+inputs: {image: [8, 8, 8]}
+blocks:
+  inner:
+    params: {ws: list}
+    body: [{repeat: {each: =ws, as: w}, conv: {out: =w, kernel: 1}}]
+body:
+  - {repeat: =n, inner: "=[out]"}
+  - repeat: {each: =widths, as: w}
+    inner: "=[w, w]"
+  - conv: {out: =channels, kernel: 1}
+  - conv: {out: =in_channels, kernel: 1}
+""",
     "turns": """
 params: {stride: 2, width: 8}
 inputs: {image: [4, 8, 8]}
@@ -271,3 +287,26 @@ def test_the_loop_whose_turns_differ_is_written_out() -> None:
     assert "Fused(channels, out=8, stride=1, slope=slope * (i + 1) / sum(depths))" in text
     keras = netspec.source(f"{SPECS}/blocks_in_tables.yaml", backend="keras")
     assert keras.count("for i in range(") == 3
+
+
+PYRAMID = """
+netspec: 1
+name: pyramid
+inputs: {image: [3, 16, 16]}
+body:
+  p3: {conv: {out: 8, kernel: 3, padding: 1}}
+  p4: {conv: {out: 8, kernel: 3, padding: 1, stride: 2}}
+  head3: {from: p3, body: [HEAD, relu, conv: {out: 4, kernel: 1}]}
+  head4: {from: p4, share: head3}
+outputs: {a: head3, b: head4}
+"""
+
+
+def test_a_head_is_shared_by_maps_of_several_sizes(tmp_path: Path) -> None:
+    path = tmp_path / "pyramid.yaml"
+    path.write_text(PYRAMID.replace("HEAD", "conv: {out: 8, kernel: 3, padding: 1}"))
+    report = verify(path, backends=["torch", "keras"])
+    assert report, report.render()
+    path.write_text(PYRAMID.replace("HEAD", "channel_shuffle: 2"))
+    with pytest.raises(NotLowered, match="share of `channel_shuffle` on maps of several sizes"):
+        netspec.source(path, backend="keras")

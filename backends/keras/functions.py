@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from netspec.backends.keras.layer import Join, Layer, lowering, stock
 from netspec.backends.keras.naming import Naming, Place, branches_of, numbered, quoted
+from netspec.backends.keras.snippet_text import needs_sizes
 from netspec.backends.keras.statements import (
     For,
     If,
@@ -18,6 +19,7 @@ from netspec.backends.keras.statements import (
     token,
 )
 from netspec.backends.keras.values import Shared, Values
+from netspec.backends.lowering import NotLowered
 from netspec.backends.source.kinds import codes_of, maker_code, maker_name
 from netspec.backends.source.loop_text import loop_header
 from netspec.backends.source.names import Names
@@ -78,6 +80,7 @@ class FunctionWriter:
         self.in_training = False
         self.loops: list[Loop] = []
         self.shared: dict[int, Shared] = {}
+        self.any_size = 0  # steps around that are shared by maps of several sizes
         self.named: set[int] = set()  # values that have variables of their own
         self.single: set[int] = set()  # values of one element a map, whatever parameters are
         self.apart = routine.block is None and not _inference_shares_training(routine)
@@ -257,6 +260,7 @@ class FunctionWriter:
         layer = lowering(site.kind)(site)
         assert isinstance(layer, Layer)
         self.helpers.update(layer.helpers)
+        self.note_sizes(any(map(needs_sizes, layer.helpers)), f"`{site.kind}`")
         reads_nothing = what.node.op.arity[1] == 0
         read = self.routine.inputs[0] if reads_nothing else step.read
         assert read is not None and step.result is not None
@@ -292,6 +296,7 @@ class FunctionWriter:
         """A block's call; parameters that its code does not mention are left out."""
         assert step.read is not None
         callee = what.routine
+        self.note_sizes(callee.sized, f"block `{callee.name}`")
         arguments = [token(self.values.of(step.read))]
         for param in callee.params:
             if param.name in what.args and param.name in callee.used:
@@ -335,19 +340,44 @@ class FunctionWriter:
         read = self.values.of(step.read)
         child = self.naming.child(step, place)
         child = self.naming.fixed(child, "group")
-        entry = self.define(f"keras.Input({token(read)}.shape[1:])", "shared_input")
+        shape = f"{token(read)}.shape[1:]"
+        any_size = self.sizes_differ(step)
+        if any_size:
+            rank = step.read.types[0].rank
+            shape = f"({'None, ' * rank}{token(read)}.shape[-1])"
+        entry = self.define(f"keras.Input({shape})", "shared_input")
         name = f"name={quoted(f'{place.prefix}{child}--shared')}"
         model = Line("", [self.values.new(f"{step.result.label or 'shared'}_model")])
         begin = len(self.out.statements)
         shared = Shared(self.out, begin, model, name, entry)
         shared.inside[step.read.serial] = entry
         self.values.open.append(shared)
+        self.any_size += any_size
         shared.result = self.apply_named(step, place, child)
+        self.any_size -= any_size
         self.values.open.pop()
         self.values.closed.append(shared)
         self.emit(model)
         self.shared[id(step)] = shared
         return self.application(shared, read, step.result.label)
+
+    def sizes_differ(self, step: Step) -> bool:
+        """Whether a shared step is applied to maps of other sizes as well."""
+        assert step.read is not None
+        again = (item for item in all_items(self.routine.items) if isinstance(item, Step))
+        reads = [s.read for s in again if isinstance(s.what, ShareWhat) and s.what.target is step]
+        types = [t for read in (step.read, *reads) if read is not None for t in read.types]
+        return len({t.spatial for t in types}) > 1
+
+    def note_sizes(self, needed: bool, what: str) -> None:
+        """Note that code needs the sizes of maps.
+
+        Raises:
+            NotLowered: it stands in what is shared by maps of several sizes.
+        """
+        if needed and self.any_size:
+            raise NotLowered(f"share of {what} on maps of several sizes", "keras")
+        self.routine.sized |= needed
 
     def apply_named(self, step: Step, place: Place, child: str) -> int:
         """`apply` for a step whose own part of the name is written already."""
@@ -404,7 +434,7 @@ class FunctionWriter:
 
 def _names(routine: Routine, reserved: frozenset[str]) -> Names:
     """The routine's names; what it has itself comes before local variables."""
-    names = Names(routine, reserved, "in_channels")
+    names = Names(routine, reserved)
     loops = [item for item in all_items(routine.items) if isinstance(item, Loop)]
     for name in (n for loop in loops for n in (loop.index, *loop.names)):
         names.spell(name)

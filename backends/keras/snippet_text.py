@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 from netspec.backends import snippet_text as general
@@ -34,3 +36,9 @@ def snippet_text(names: Iterable[str]) -> tuple[frozenset[str], str]:
 def snippet_names() -> frozenset[str]:
     """The names of all snippets."""
     return general.snippet_names(_files)
+
+
+@cache
+def needs_sizes(name: str) -> bool:
+    """Whether a snippet, or what it uses, reads the sizes of a map."""
+    return re.search(r"\.shape\[1:", snippet_text([name])[1]) is not None

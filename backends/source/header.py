@@ -43,8 +43,12 @@ def header(program: Program, framework: str, layout: Layout = tuple) -> str:
 
 def _parameters(program: Program) -> str:
     """The parameters' values: those of arguments first, then those that the source fixes."""
-    free = {param.name for param in arguments(program.model)}
-    texts = {name: f"{name}={unbroken(literal(v))}" for name, v in program.graph.params.items()}
+    model = program.model
+    free = {param.name: model.names.spell(param.name) for param in arguments(model)}
+    texts = {
+        name: f"{free.get(name, name)}={unbroken(literal(value))}"
+        for name, value in program.graph.params.items()
+    }
     taken = ", ".join(text for name, text in texts.items() if name in free)
     fixed = ", ".join(text for name, text in texts.items() if name not in free)
     if not taken:

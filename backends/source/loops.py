@@ -79,8 +79,9 @@ def plan_loop(
             variable, fresh = f"$c{builder.variables}", True
         inner.running[variable] = concrete
         carried_channels = symbol(variable)
-    carried = builder.val(inner, carried_types, carried_channels, given=start.given)
-    carried.sizes = start.sizes | {turn_of(carried)}
+    carried = builder.val(inner, carried_types, carried_channels)
+    carried.given = start.given | {turn_of(carried, "given")}
+    carried.sizes = start.sizes | {turn_of(carried, "sizes")}
     inside: list[Item] = []
     loop_scope = Scope(scope)
     # A turn that reads an earlier one by its name finds that it is hidden, and nothing else.
@@ -108,8 +109,8 @@ def plan_loop(
         export = _outside(formulas, update, repeat, (times, each), types, context)
         if export is not None:
             builder.finals[variable] = export
-    given = start.given | outside_loop(last.given, repeat)
-    changed = outside_loop(last.sizes - {turn_of(carried)}, repeat)
+    given = start.given | outside_loop(last.given - {turn_of(carried, "given")}, repeat)
+    changed = outside_loop(last.sizes - {turn_of(carried, "sizes")}, repeat)
     before = formulas.types(start, context)
     sizes = after_some(start, changed, over(repeat), before, types)
     result = builder.val(context, types, after, given=given, sizes=sizes)

@@ -16,25 +16,20 @@ _BUILTINS = frozenset(dir(builtins))
 class Names:
     """Gives Python names to a routine's names, and notes which of them code mentions.
 
-    Without `parameters`, the names of parameters and lets are free for variables.
+    Without `parameters`, the names of parameters and lets are free for variables. Variables of our
+    own give way to parameters, whose names are public.
     """
 
-    def __init__(
-        self,
-        routine: Routine,
-        taken: frozenset[str],
-        in_channels: str,
-        *,
-        parameters: bool = True,
-    ) -> None:
+    def __init__(self, routine: Routine, taken: frozenset[str], *, parameters: bool = True) -> None:
         self.routine = routine
+        own = (*(p.name for p in routine.params), *(let.name for let in routine.lets))
+        self.in_channels = "input_channels" if "in_channels" in own else "in_channels"
+        self.carried = "carried_channels" if "channels" in own else "channels"
         # `super()` needs the name `__class__` as it is.
-        self.taken = set(taken | _BUILTINS | {in_channels, "channels", "__class__"})
-        self.in_channels = in_channels
+        self.taken = set(taken | _BUILTINS | {self.in_channels, self.carried, "__class__"})
         self.known: dict[str, str] = {}
-        for own in (*(p.name for p in routine.params), *(let.name for let in routine.lets)):
-            if parameters:
-                self.spell(own)
+        for name in own if parameters else ():
+            self.spell(name)
 
     def name(self, spec_name: str) -> str:
         """The Python name of a parameter, let or loop name; `$in` and `$c1` have theirs."""
@@ -49,7 +44,7 @@ class Names:
             return self.spell(self.routine.spelt_as[spec_name])
         if spec_name.startswith("$c"):
             number = spec_name[2:]
-            return "channels" if number == "1" else f"channels_{number}"
+            return self.carried if number == "1" else f"{self.carried}_{number}"
         if spec_name not in self.known:
             # A parameter `layers` is `layers_` beside `keras.layers`, never `layers_2`.
             self.known[spec_name] = self.new(identifier(spec_name, frozenset(self.taken)))

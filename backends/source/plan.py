@@ -276,6 +276,7 @@ class Routine:
     kinds: dict[str, dict[str, str]] = field(default_factory=dict)  # code by open parameter and op
     # the same by the id of a loop's node and the name of its column
     columns: dict[tuple[int, str], dict[str, str]] = field(default_factory=dict)
+    sized: bool = False  # whether code of the backend that writes it needs the sizes of maps
     formulas: Any = None
     names: Any = None  # set by the backend that writes it
     doc: str = ""

@@ -307,7 +307,8 @@ def _frozen(program: Program) -> set[str]:
             if isinstance(item, Loop):
                 assert item.syntax.repeat is not None
                 loops |= dict.fromkeys((item.index, *item.names), over(item.syntax.repeat))
-                loops[turn_of(item.carried)] = item.last.sizes
+                loops[turn_of(item.carried, "given")] = item.last.given
+                loops[turn_of(item.carried, "sizes")] = item.last.sizes
             elif isinstance(item.what, CallWhat):
                 through = item.what.routine.frozen
                 routine.frozen |= through_call(item.what, through, item.read, routine)

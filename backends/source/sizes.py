@@ -121,6 +121,6 @@ def over(repeat: syntax.Repeat) -> set[str]:
     return {name for value in given for name in names_in(value)}
 
 
-def turn_of(carried: Val) -> str:
-    """A name for the sizes that a loop's turns leave to each other."""
-    return f"$turn{carried.serial}"
+def turn_of(carried: Val, what: str) -> str:
+    """A name for what a loop's turns leave to each other of a set of names, `given` or `sizes`."""
+    return f"${what}{carried.serial}"

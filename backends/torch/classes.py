@@ -30,14 +30,14 @@ class ClassWriter:
         self.routine = routine
         self.name = class_names(routine)
         self.sweep = sweep
-        self.names = Names(routine, reserved | {"self"}, "in_channels")
+        self.names = Names(routine, reserved | {"self"})
         routine.names = self.names
         for loop in all_items(routine.items):
             if isinstance(loop, Loop):  # the spec's names come before the names of variables
                 for name in (loop.index, *loop.names):
                     self.names.spell(name)
         taken = reserved | {"self", "x", "out"}
-        local = Names(routine, taken, "in_channels", parameters=False)
+        local = Names(routine, taken, parameters=False)
         self.modules = Modules(routine, self.names, reads, class_names, helpers, sweep)
         self.values = Values(routine, reads, local)
         self.body = Body(routine, self.modules, self.names, local, self.values)
@@ -79,7 +79,7 @@ class ClassWriter:
 
     def _constructor(self, init: list[str]) -> list[str]:
         lets = let_lines(self.routine, self.names)
-        takes = ["in_channels: int"] if self.routine.uses_input else []
+        takes = [f"{self.names.in_channels}: int"] if self.routine.uses_input else []
         makers = {code for kinds in self.routine.kinds.values() for code in kinds.values()}
         partial = any("(" in code for code in makers)
         maker = "Callable[..., nn.Module]" if partial else "type[nn.Module]"
