@@ -48,7 +48,11 @@ def wrap(line: str) -> list[str]:
     parts = split_top(inside)
     is_display = not re.search(r"[\w)\]]$", line[:start])
     if len(parts) == 1 and not inside.endswith(","):
-        clauses = _clauses(inside) if line[start] == "[" and is_display else [inside]
+        clauses = [inside]
+        if line[start] == "[" and is_display:
+            clauses = _clauses(inside)
+        elif line[start] == "(" and is_display and len(body) > WIDTH:
+            clauses = _alternatives(inside)
         middle = [out for clause in clauses for out in wrap(f"{margin}    {clause}")]
     elif len(body) <= WIDTH and not is_display and not inside.endswith(","):
         middle = [body]

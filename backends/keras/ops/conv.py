@@ -44,8 +44,7 @@ def _stock_transpose(site: Site) -> Layer | None:
     exact = all((2 * a, 2 * b) == (e, e) for (a, b), e in zip(padding, beyond, strict=True))
     if min(beyond) < 0 or not (exact or no_padding(site)):
         return None
-    weights = _weights(site, str(math.prod(kernel)), depthwise=False, transposed=True)
-    assert weights is not None
+    weights = _weights(site, _area(site)[0], depthwise=False, transposed=True)
     text = stock(
         f"Conv{site.rank}DTranspose",
         site.code("out"),
@@ -79,10 +78,10 @@ def _stock_conv(site: Site) -> Layer | None:
     steps_or_dilation = all_equal(site, "stride", 1) or all_equal(site, "dilation", 1)
     if padding is None or depthwise is None or not steps_or_dilation:
         return None
-    kernel = site.known("kernel")
-    weights = _weights(site, None if kernel is None else str(math.prod(kernel)), depthwise)
-    if weights is None:
-        return None
+    area, helpers = _area(site)
+    weights = _weights(site, area, depthwise)
+    if area not in "".join(map(str, weights.arguments.values())):
+        helpers = ()
     text = stock(
         f"DepthwiseConv{site.rank}D" if depthwise else f"Conv{site.rank}D",
         *(() if depthwise else (site.code("out"),)),
@@ -95,7 +94,20 @@ def _stock_conv(site: Site) -> Layer | None:
         use_bias=unless(site, "bias"),
         **weights.arguments,
     )
-    return Layer(text, weights.helpers, padding.before)
+    return Layer(text, weights.helpers + helpers, padding.before)
+
+
+def _area(site: Site) -> tuple[str, tuple[str, ...]]:
+    """The code of how many elements a kernel has along all axes, and the snippets it needs."""
+    known, code = site.known("kernel"), site.code("kernel")
+    if known is not None:
+        return str(math.prod(known)), ()
+    if not site.one_number("kernel"):
+        return f"math.prod(per_axis({code}, {site.rank}))", ("per_axis",)
+    if site.rank == 1:
+        return _operand(code), ()
+    apart = "**" if re.fullmatch(r"[\w.]+", code) else " ** "  # as formatters write it
+    return f"{_operand(code)}{apart}{site.rank}", ()
 
 
 def _group_conv(site: Site) -> Layer | None:
@@ -104,11 +116,7 @@ def _group_conv(site: Site) -> Layer | None:
     if site.rank != 2 or not numbers or not all_equal(site, "dilation", 1):
         return None
     kernel = site.code("kernel")
-    area = f"{kernel}**2" if kernel.isidentifier() else f"({kernel}) ** 2"
-    if kernel.isdecimal():
-        area = str(int(kernel) ** 2)
-    weights = _weights(site, area, None)
-    assert weights is not None
+    weights = _weights(site, _area(site)[0], None)
     layer = helper(
         "group_conv",
         site.code("out"),
@@ -154,9 +162,9 @@ class _Weights:
 
 
 def _weights(
-    site: Site, area: str | None, depthwise: bool | None, *, transposed: bool = False
-) -> _Weights | None:
-    """The arguments for initialisers; None if they need the kernel's `area`, which is not known.
+    site: Site, area: str, depthwise: bool | None, *, transposed: bool = False
+) -> _Weights:
+    """The arguments for initialisers. `area` is the code of how many elements the kernel has.
 
     Keras takes other fans for a depthwise kernel and for a bias than torch does. With None for
     `depthwise` they suit either layer.
@@ -164,15 +172,12 @@ def _weights(
     weight, bias = initializer(site, "weight_init"), initializer(site, "bias_init")
     biased = site.known("bias") is not False
     plain = depthwise is False
-    by_fans = (not plain and weight.scaling) or (biased and bias.scaling)
-    if by_fans and area is None:
-        return None
-    fan_in = _product("{x}.shape[-1]", site.code("groups"), area or "")
-    fan_out = _product(site.code("out"), "1", area or "")
+    fan_in = _product("{x}.shape[-1]", site.code("groups"), area)
+    fan_out = _product(site.code("out"), "1", area)
     groups = site.code("groups")
     # Asking for channels may freeze parameters, so it is not done where groups are not many.
     if depthwise or (groups != "1" and groups == site.channels):
-        fan_in = area or ""
+        fan_in = area
     if transposed:
         fan_in, fan_out = fan_out, fan_in
     if plain and biased and weight.code is None and bias.code is None:
