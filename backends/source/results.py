@@ -90,7 +90,8 @@ def _options(step: Step, current: Val | None, formulas: Formulas) -> list[Option
             if node.op.kind == "slice":
                 stop = formulas.try_expr(args["stop"], context)
                 start = formulas.try_expr(args["start"], context) if "start" in args else Literal(0)
-                found.append((difference(stop, start) if stop and start else None, set()))
+                made = collected(difference(stop, start)) if stop and start else None
+                found.append((made, set()))
             if isinstance(shape := args.get("shape"), syntax.ListValue):  # what has these axes
                 found.append((formulas.try_expr(shape.items[0], context), set()))
             if node.op.kind == "flatten" and before[0] is not None and current is not None:

@@ -84,18 +84,19 @@ Polynomial = dict[tuple[Expr, ...], int]  # the factor of each product of terms
 
 def collected(expr: Expr) -> Expr:
     """A sum of whole numbers with equal terms counted, where that makes it shorter."""
-    if not _has_sum(expr):
+    if not _can_be_shorter(expr):
         return expr
     made = _sum(_polynomial(expr))
     return made if size(made) < size(expr) else expr
 
 
-def _has_sum(expr: Expr) -> bool:
+def _can_be_shorter(expr: Expr) -> bool:
+    """Whether there is a sum in it, or a product that stands in parentheses after a number."""
     match expr:
-        case Binary("+" | "-"):
+        case Binary("+" | "-") | Binary("*", Literal(), Binary("*")):
             return True
         case Binary("*", left, right):
-            return _has_sum(left) or _has_sum(right)
+            return _can_be_shorter(left) or _can_be_shorter(right)
     return False
 
 
@@ -158,6 +159,8 @@ def size(expr: Expr) -> int:
             return 1 + size(operand)
         case Binary(_, left, right):
             return 1 + size(left) + size(right)
+        case Call(_, arguments):
+            return 1 + sum(map(size, arguments))
         case _:
             return 1
 
