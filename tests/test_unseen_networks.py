@@ -172,6 +172,23 @@ body:
   - conv: {out: =channels, kernel: 1}
   - conv: {out: =in_channels, kernel: 1}
 """,
+    "received": """
+params: {channels: 3, extra: 2, width: 8}
+inputs: {image: [=channels, 8, 8], other: [=2 * extra, 8, 8]}
+blocks: {gate: {body: [{conv: {out: =input.channels, kernel: 1}}, sigmoid]}}
+body:
+  deep: {from: image, conv: {out: =channels, kernel: 3, groups: =channels, padding: same}}
+  gated: {mul: [deep, {g: gate}]}
+  both: {concat: [gated, other]}
+  flat: flatten
+  wide: {when: =channels > 9, linear: 4}
+  fc: {linear: =width}
+""",
+    "alone": """
+params: {channels: 3, width: 8}
+inputs: {image: [=channels, 8, 8]}
+body: [{conv: {out: =2 * input.channels, kernel: 1}}, {conv: {out: =width, kernel: 1}}]
+""",
     "turns": """
 params: {stride: 2, width: 8}
 inputs: {image: [4, 8, 8]}

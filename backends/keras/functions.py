@@ -139,15 +139,15 @@ class FunctionWriter:
         routine = self.routine
         inputs = []
         for value in routine.inputs:
-            channels, *spatial = value.types[0].shape
-            shape = (*spatial, channels)
+            assert value.channels is not None
+            spatial = "".join(f"{size}, " for size in value.types[0].spatial)
+            shape = f"({spatial}{self.names.code(value.channels)}{'' if spatial else ','})"
             made = self.define(f"keras.Input({shape}, name={quoted(value.label)})", value.label)
             self.values.bind(value, made)
             inputs.append(token(made))
         self.items(routine.items, Place.of("", routine.items))
         self.outputs(inputs[0] if len(inputs) == 1 else f"[{', '.join(inputs)}]", title)
-        shape = routine.inputs[0].types[0].shape
-        lines = self.with_lets(self.renderer().lines(), str(shape[0]))
+        lines = self.with_lets(self.renderer().lines(), "")
         heads = any(training for _, _, training in routine.outputs)
         parts = [*self.parameters(), *(["*", "aux: bool = False"] if heads else [])]
         head = f"def build_model({', '.join(parts)}) -> keras.Model:"

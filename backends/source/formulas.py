@@ -107,8 +107,9 @@ class Formulas:
             return constant(values[0])
 
         def shape(found: InputShape) -> Expr:
-            if found.axis == "channels" and self.routine.block is not None:
-                return symbol(IN_CHANNELS)
+            if found.axis == "channels":
+                received = self.routine.inputs[0].channels
+                return received if self.routine.block is None and received else symbol(IN_CHANNELS)
             instances = [context.instance(lane) for lane in range(len(context.envs))]
             types = [self.routine.received[i] for i in instances]
             axes = [axis_size(t, found.axis) for t in types]

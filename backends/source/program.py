@@ -23,7 +23,7 @@ from netspec.backends.source.plan import (
     all_items,
 )
 from netspec.backends.source.sizes import over, through_call, turn_of
-from netspec.backends.source.symbols import IN_CHANNELS, IN_SIZES, symbol
+from netspec.backends.source.symbols import IN_CHANNELS, IN_SIZES, names_of, symbol
 from netspec.formula import Literal, Name, free
 from netspec.graph import Graph
 
@@ -191,16 +191,23 @@ class _Planner:
         routine = _routine(model.name, None, model.params, model.lets, context, visible)
         routine.received = [run.inputs[0][1]]
         builder = self.builder(routine, ())
-        for name, given in run.inputs:
-            value = builder.val(context, [given], Literal(given.channels), name)
+        sizes: list[syntax.Value] = []
+        for declared, (name, given) in zip(model.inputs, run.inputs, strict=True):
+            channels, *spatial = declared.shape
+            made = builder.formulas.try_expr(channels, context)
+            if made is None or not builder.formulas.holds(made, [given.channels], context):
+                made = Literal(given.channels)  # the shape was given from outside
+                spatial = [channels, *spatial]
+            sizes += spatial
+            value = builder.val(context, [given], made, name)
             routine.inputs.append(value)
             routine.scope.names[name] = (value, None, None)
         start = routine.inputs[0] if len(run.inputs) == 1 else None
         routine.items, routine.result = builder.body(
             [run.body], context, routine.scope, start, set(visible)
         )
-        # Defaults of ops and shapes of inputs stand in the source as they are now.
-        for fixed in (*(a.value for d in model.defaults for a in d.args), *_sizes(model)):
+        # Defaults of ops and sizes of inputs stand in the source as they are now.
+        for fixed in (*(a.value for d in model.defaults for a in d.args), *sizes):
             builder.formulas.freeze(fixed)
         self.outputs(routine, builder, run)
         self.reads[()] = builder.reads
@@ -218,10 +225,6 @@ class _Planner:
             routine.outputs.append((output.name, value, output.training))
         for out in run.model.outputs:
             builder.formulas.freeze(out.when)
-
-
-def _sizes(model: syntax.Model) -> list[syntax.Value]:
-    return [size for declared in model.inputs for size in declared.shape]
 
 
 def _routine(
@@ -303,6 +306,8 @@ def _frozen(program: Program) -> set[str]:
     """The model's parameters on whose present values the plan depends."""
     for routine in program.routines:  # blocks come before what uses them
         loops: dict[str, set[str]] = {}  # what decides the names that loops give values to
+        if routine is program.model and (channels := routine.inputs[0].channels) is not None:
+            loops[IN_CHANNELS] = names_of(channels)
         for item in all_items(routine.items):
             if isinstance(item, Loop):
                 assert item.syntax.repeat is not None
