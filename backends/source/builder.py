@@ -240,7 +240,9 @@ class Builder:
         step.names = [c.name for c in copies]
         items.append(step)
         if node.key is not None:
-            result.label = (key.text if key is not None else None) or ""
+            own = isinstance(what, GroupWhat) and what.inline and what.named and result.label
+            if not own:  # the children of an inline group keep their names beside its own
+                result.label = (key.text if key is not None else None) or ""
             texts = {c.name for c in copies}
             if len(texts) == 1:
                 scope.names[copies[0].name] = (result, step, group)

@@ -291,14 +291,17 @@ class Body:
 
         with self.modules.uncertain(loop, True):
             self.modules.loop(loop, self.init, body)
-        count = self._attribute(f"{self.modules.label(steps[0])}_count")
-        self.init.append(f"self.{count} = {loop_count(loop, self.names)}")
+        count = loop_count(loop, self.names)
+        if not count.isdecimal():
+            attribute = self._attribute(f"{self.modules.label(steps[0])}_count")
+            self.init.append(f"self.{attribute} = {count}")
+            count = f"self.{attribute}"
         start = self.values.use(loop.start)
         self.values.flush(running, out)
         if start != running:
             line = f"{running} = {start}"
             out.append(line + self.values.shape_comment(loop.start, len(line)))
-        line = f"for {index} in range(self.{count}):"
+        line = f"for {index} in range({count}):"
         out.append(line + self.values.shape_comment(loop.result, len(line), "to "))
         out += [f"    {line}" for line in applied]
         self.values.bind(loop.result, running)

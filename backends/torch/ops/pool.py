@@ -40,7 +40,9 @@ def _pool(site: Site, name: str, *options: str) -> Layer:
 def _torch_pads(site: Site) -> bool:
     """Whether torch's pools take this padding: the same on both sides, at most half a window."""
     padding, kernel = site.known("padding"), site.known("kernel")
-    if padding is None or padding == "same":
+    if padding is None:
+        return site.one_number("kernel") and site.code("padding") == f"{site.code('kernel')} // 2"
+    if padding == "same":
         return False
     if not any(side for pair in padding for side in pair):
         return True
