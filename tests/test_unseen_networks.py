@@ -294,7 +294,7 @@ def test_no_superfluous_parentheses() -> None:
     """An identity is what it reads, which needs none where it is assigned or an argument."""
     text = netspec.source(f"{SPECS}/earlier_copies.yaml", backend="torch")
     assert "received_2 = conv + received\n" in text
-    assert "received_3 = (conv_2 + conv) + received_2\n" in text
+    assert "received_3 = conv_2 + conv + received_2\n" in text
 
 
 def test_the_loop_whose_turns_differ_is_written_out() -> None:

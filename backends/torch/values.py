@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 
 from netspec.backends.source.names import Names
@@ -51,12 +52,6 @@ class Values:
             del self.pending[value.serial]
         return text
 
-    def use_atom(self, value: Val) -> str:
-        """The same in parentheses where it is not one term."""
-        is_atom = value.serial in self.atoms
-        text = self.use(value)
-        return text if is_atom else f"({text})"
-
     def fill(self, template: str, values: dict[str, Val]) -> str:
         """Code with values where their names stand in braces.
 
@@ -65,7 +60,10 @@ class Values:
 
         def text(found: re.Match[str]) -> str:
             value = values[found["name"]]
-            return self.use_atom(value) if found["argument"] is None else self.use(value)
+            whole = found["argument"] is not None or value.serial in self.atoms
+            code = self.use(value)
+            around = template[: found.start()], template[found.end() :]
+            return code if whole or _holds_together(code, *around) else f"({code})"
 
         argument = r"(?:(?<=[(\[])|(?<=, ))\{\w+\}(?=[,)\]])"
         return re.sub(rf"(?P<argument>(?={argument}))?\{{(?P<name>\w+)\}}", text, template)
@@ -159,3 +157,17 @@ def _renamed(lines: list[str], name: str, running: str) -> list[str]:
 
 def _variable(name: str) -> re.Pattern[str]:
     return re.compile(rf"""(?<![\w.])({name})\b(?!=)|"[^"]*"|'[^']*'""")
+
+
+def _holds_together(code: str, before: str, after: str) -> bool:
+    """Whether a sum or product needs no parentheses as an operand between two pieces of code."""
+    match ast.parse(code, mode="eval").body:
+        case ast.BinOp(op=ast.Mult()):
+            factors = True
+        case ast.BinOp(op=ast.Add() | ast.Sub()):
+            factors = False
+        case _:
+            return False
+    if before[-3:] not in ("", " + ", " - ") or after[:3] not in ("", " + ", " - ", " * "):
+        return False
+    return factors or not (before or after.startswith(" * "))
