@@ -289,7 +289,7 @@ def examine_all(folder: Path) -> dict[str, Any]:
     general = "load_weights__any save_weights__any stored_weights__any to_torch__any"
     imports, text = snippet_text(general.split())
     names = WEIGHTS | NORMS | STATISTICS | OTHERS
-    scope |= {"WEIGHTS": names, "DASHED": (), "TRAINING_ONLY": ()}
+    scope |= {"WEIGHTS": names, "TRAINING_ONLY": ()}
     exec("\n".join([*sorted(imports), text]), scope)
     found: dict[str, Any] = {
         "misfits": misfits(folder, scope["load_weights"]),

@@ -65,8 +65,8 @@ def test_text_of_a_spec_stays_text(tmp_path: Path) -> None:
     assert "evil" not in names
 
 
-def test_what_decides_keys_with_dashes_is_no_argument(tmp_path: Path) -> None:
-    """The file lists such keys: other copies would be saved under keys that torch does not have."""
+def test_names_with_dashes_are_told_by_their_pattern(tmp_path: Path) -> None:
+    """Where that does not tell all keys the file lists them, and what decides them is fixed."""
     text = """\
 netspec: 1
 name: counted
@@ -82,6 +82,13 @@ body:
 """
     path = tmp_path / "counted.yaml"
     path.write_text(text)
-    assert "def build_model(m: int = 2, width: int = 4) ->" in source(netspec.load(path))
-    path.write_text(text.replace("m: 2}}\n", "m: =n + m}}\n"))
+    made = source(netspec.load(path))
+    assert r'DASHED = r"(?<![^-])(?:of-a|unit-\d+)(?![^-])"' in made
+    assert "def build_model(n: int = 2, m: int = 2, width: int = 4) ->" in made
+    text = text.replace("unit-{i}: {", '"{i}-0": {').replace("  end", "  2: [inner: {m: 1}]\n  end")
+    path.write_text(text)
+    made = source(netspec.load(path))
+    assert 'KEYS: tuple[str, ...] = (\n    "0-0.weight",\n' in made
+    assert "def build_model(m: int = 2, width: int = 4) ->" in made
+    path.write_text(text.replace("end: {outer: {m: 2}}\n", "end: {outer: {m: =n + m}}\n"))
     assert "def build_model(width: int = 4) ->" in source(netspec.load(path))

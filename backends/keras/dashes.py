@@ -1,23 +1,66 @@
-"""Keys with `-`, which generated source lists as they are now.
+"""Keys with `-`: a layer is called by its path with `-` for `.`, which such a key hides.
 
-A layer is called by its path with `-` for `.`, so such a key cannot be told from its layer's name.
-What decides which of them there are is therefore frozen: other copies would be saved under keys
-that torch does not have.
+Where the names with a `-` have a pattern (`block\\d+-\\d+`) that tells them from other names, it is
+all that source needs. Else it lists the keys as they are now, and what decides which of them there
+are is frozen: other copies would be saved under keys that torch does not have.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
-from netspec.backends.source.plan import CallWhat, GroupWhat, Item, JoinWhat, Loop, Routine, Step
+from netspec.backends.keras.layer import layer_name
+from netspec.backends.source.plan import (
+    CallWhat,
+    GroupWhat,
+    Item,
+    JoinWhat,
+    Loop,
+    Routine,
+    Step,
+    all_items,
+)
 from netspec.backends.source.program import Program
 from netspec.backends.source.symbols import names_of
 
 
+def dash_pattern(program: Program) -> str | None:
+    """A regular expression for the names with a `-`; None if it would not tell all keys."""
+    steps = [
+        item
+        for routine in program.routines
+        for item in all_items(routine.items)
+        if isinstance(item, Step) and _is_dashed(item)
+    ]
+    patterns: dict[str, None] = {}
+    for step in steps:
+        key = step.syntax.key
+        assert key is not None
+        pattern = "".join(part if isinstance(part, str) else r"\d+" for part in key.parts)
+        if not all(re.fullmatch(pattern, name) for name in step.names):
+            return None
+        patterns[pattern] = None
+    found = f"(?<![^-])(?:{'|'.join(patterns)})(?![^-])"
+    paths = {node.path for node in program.graph.nodes if node.weights and not node.shared}
+    return found if all(_told(path, found) == path for path in paths) else None
+
+
+def _told(path: str, pattern: str) -> str:
+    """A path as generated source tells it from its layer's name."""
+    name = layer_name(path).removesuffix("--")
+    kept = re.sub(pattern, lambda found: found[0].replace("-", "/"), name)
+    return kept.replace("-", ".").replace("/", "-")
+
+
 def freeze_dashes(program: Program) -> None:
-    """Freeze what decides which keys of the program have a `-`."""
-    if any("-" in weight.key for weight in program.graph.weights):
+    """Freeze what decides which keys of the program have a `-`, unless these have a pattern."""
+    if _has_dashes(program) and dash_pattern(program) is None:
         _freeze(program.model, program.model.items, False)
+
+
+def _has_dashes(program: Program) -> bool:
+    return any("-" in weight.key for weight in program.graph.weights)
 
 
 def _freeze(routine: Routine, items: list[Item], below: bool) -> None:

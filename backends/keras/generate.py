@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from netspec.backends.keras.dashes import freeze_dashes
+from netspec.backends.keras.dashes import dash_pattern, freeze_dashes
 from netspec.backends.keras.functions import LOCAL, FunctionWriter
 from netspec.backends.keras.layer import lowering
 from netspec.backends.keras.snippet_text import snippet_names, snippet_text
@@ -22,7 +22,8 @@ from netspec.graph import Graph
 
 RESERVED = frozenset(
     """
-    Any DASHED Sequence TRAINING_ONLY WEIGHTS annotations build_model initializers itertools keras
+    Any DASHED KEYS Sequence TRAINING_ONLY WEIGHTS annotations build_model initializers itertools
+    keras
     layers load_file make_divisible math network np ops re save_file
     """.split()
 )
@@ -87,7 +88,7 @@ def _write(program: Program, reserved: frozenset[str]) -> _Written:
         lines = writer.model(_title(program.graph)) if is_model else writer.block()
         functions.append("\n".join(lines))
     text = "\n\n\n".join([*functions, "\n".join(_main(program))])
-    weights = weights_code(program.graph, helpers, text)
+    weights = weights_code(program.graph, helpers, text, dash_pattern(program))
     imports, snippets = snippet_text(helpers | weights.helpers)
     if re.search(r"\bmake_divisible\(", text):
         snippets = f"{MAKE_DIVISIBLE}\n\n\n{snippets}"

@@ -17,7 +17,8 @@ from safetensors.numpy import load_file, save_file
 
 WEIGHTS = {"kernel": "weight", "bias": "bias"}
 TRAINING_ONLY = ("aux",)
-DASHED = ("a-b.weight",)
+DASHED = r"a-\d+"
+KEYS = ("a-b.weight",)
 
 
 def load_weights(model: keras.Model, path: str) -> None:
@@ -213,14 +214,53 @@ def stored_weights__depthwise(model: keras.Model) -> dict[str, tuple[Any, tuple[
 def stored_weights__any(model: keras.Model) -> dict[str, tuple[Any, ...]]:
     """By key: a variable, a view of it, its axes in torch's order, and the shape in a file.
 
-    A model within the model has layers whose names are as complete as its own. `DASHED` has the
-    keys that are not their layers' names with `.` for `-`.
+    A model within the model has layers whose names are as complete as its own.
     """
-    names = {key.replace("-", "."): key for key in DASHED}
     stored: dict[str, tuple[Any, ...]] = {}
     for layer in model.layers:
         if isinstance(layer, keras.Model):
             stored |= stored_weights__any(layer)
+            continue
+        path = re.sub("(--)?(--(mirrored|stride-1|table|whole))?$", "", layer.name)
+        for variable in layer.weights:
+            if variable.name in WEIGHTS:
+                key = f"{path}-{WEIGHTS[variable.name]}".removesuffix("-").replace("-", ".")
+                stored[key] = variable, *torch_layout(model, layer, variable)
+    return stored
+
+
+def stored_weights__dashed(model: keras.Model) -> dict[str, tuple[Any, ...]]:
+    """By key: a variable, a view of it, its axes in torch's order, and the shape in a file.
+
+    A model within the model has layers whose names are as complete as its own. `DASHED` is the
+    pattern of names that have a `-` in keys, too.
+    """
+    stored: dict[str, tuple[Any, ...]] = {}
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            stored |= stored_weights__dashed(layer)
+            continue
+        path = re.sub("(--)?(--(mirrored|stride-1|table|whole))?$", "", layer.name)
+        path = re.sub(DASHED, lambda found: found[0].replace("-", "/"), path)
+        for variable in layer.weights:
+            if variable.name in WEIGHTS:
+                key = f"{path}-{WEIGHTS[variable.name]}".removesuffix("-").replace("-", ".")
+                layout = torch_layout(model, layer, variable)
+                stored[key.replace("/", "-")] = variable, *layout
+    return stored
+
+
+def stored_weights__listed(model: keras.Model) -> dict[str, tuple[Any, ...]]:
+    """By key: a variable, a view of it, its axes in torch's order, and the shape in a file.
+
+    A model within the model has layers whose names are as complete as its own. `KEYS` has the
+    keys that are not their layers' names with `.` for `-`.
+    """
+    names = {key.replace("-", "."): key for key in KEYS}
+    stored: dict[str, tuple[Any, ...]] = {}
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            stored |= stored_weights__listed(layer)
             continue
         path = re.sub("(--)?(--(mirrored|stride-1|table|whole))?$", "", layer.name)
         for variable in layer.weights:

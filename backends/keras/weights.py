@@ -29,8 +29,13 @@ class WeightsCode:
     constants: list[str]
 
 
-def weights_code(graph: Graph, helpers: Collection[str], text: str) -> WeightsCode:
-    """The least that the layers need which `text` and the snippets in `helpers` make."""
+def weights_code(
+    graph: Graph, helpers: Collection[str], text: str, dashes: str | None
+) -> WeightsCode:
+    """The least that the layers need which `text` and the snippets in `helpers` make.
+
+    `dashes` is the pattern of names with a `-`, if there is one that tells them.
+    """
     kinds = {node.op.kind for node in graph.nodes if node.weights}
     dashed = [weight.key for weight in graph.weights if "-" in weight.key]
     heads, counted = _training_only(graph), "batch_norm" in kinds
@@ -40,11 +45,13 @@ def weights_code(graph: Graph, helpers: Collection[str], text: str) -> WeightsCo
     names = dict(WEIGHTS)
     if general or dashed or _renamed(graph):
         load = "__any_training_only" if heads else "__any"
-        save = layout = "__any"
+        save = layout = stored = "__any"
+        if dashed:
+            stored = "__listed" if dashes is None else "__dashed"
         names |= NORMS | STATISTICS | OTHERS
     else:
         load = save = "__statistics" if counted else ""
-        layout = "__depthwise" if depthwise else ""
+        layout = stored = "__depthwise" if depthwise else ""
         if depthwise:
             load, save = "__depthwise", "__any"
         elif heads:
@@ -52,10 +59,11 @@ def weights_code(graph: Graph, helpers: Collection[str], text: str) -> WeightsCo
         names |= NORMS if kinds & NORMALISATIONS else {}
         names |= STATISTICS if counted else {}
     parts = [f"load_weights{load}", f"save_weights{save}"]
-    parts += [f"to_torch{layout}", f"stored_weights{layout}"]
+    parts += [f"to_torch{layout}", f"stored_weights{stored}"]
     constants = {
         "WEIGHTS": "{" + ", ".join(f'"{name}": "{word}"' for name, word in names.items()) + "}",
-        "DASHED: tuple[str, ...]": literal(dashed),
+        "DASHED": f'r"{dashes}"',
+        "KEYS: tuple[str, ...]": literal(dashed),
         "TRAINING_ONLY: tuple[str, ...]": literal(heads),
     }
     _, snippets = snippet_text(parts)
