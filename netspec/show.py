@@ -13,9 +13,15 @@ SEPARATOR = "  "
 
 
 def summary(graph: Graph) -> str:
-    """`lenet5: ok, image 1x32x32 -> output 10, 61,706 parameters, 416,520 MACs`."""
+    """`lenet5: ok, image 1x32x32 -> output 10, 61,706 parameters, 416,520 MACs`.
+
+    Outputs that only training has stand in parentheses.
+    """
     inputs = ", ".join(f"{value.name} {value.type}" for value in graph.inputs)
-    outputs = ", ".join(f"{o.name} {o.value.type}" for o in graph.inference_outputs)
+    outputs = ", ".join(
+        f"({o.name} {o.value.type})" if o.training else f"{o.name} {o.value.type}"
+        for o in graph.outputs
+    )
     return (
         f"{graph.name}: ok, {inputs} -> {outputs}, "
         f"{graph.param_count:,} parameters, {graph.macs:,} MACs"
