@@ -138,7 +138,8 @@ class _Loader:
             return Library(doc, blocks, root.span)
         if not isinstance(name, Scalar):
             return None
-        if not (NAME.fullmatch(name.text) and len(name.text) <= NAME_LIMIT):
+        good = name.value is not None  # else it is reported
+        if good and not (NAME.fullmatch(name.text) and len(name.text) <= NAME_LIMIT):
             # The name becomes the names of files, classes and models.
             message = f"a model's name has at most {NAME_LIMIT} letters, digits, _ and -"
             similar = re.sub(r"\W+", "_", name.text[:NAME_LIMIT], flags=re.ASCII).strip("_")

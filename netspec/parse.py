@@ -242,7 +242,7 @@ class Parser:
             message = "this node has no op, block or body"
             self.findings.error("empty-node", message, node.span)
             return Broken(node.span)
-        if any(self.findings.is_poisoned(value) for _, value in calls):
+        if self.findings.is_poisoned(calls[0][1]):
             return Broken(node.span)
         texts = [key.text for key, _ in calls]
         listed = " and ".join(f"`{text}`" for text in texts[:4])
@@ -358,6 +358,13 @@ class Parser:
             )
         if isinstance(node, Scalar) and node.plain and node.text in PARAM_TYPES:
             return ParamDecl(key.text, node.text, None, None, None, (), "", key.span)
+        if isinstance(node, Scalar) and node.value is None:
+            message = f"parameter `{key.text}` has neither a type nor a default"
+            hint = f"write `{key.text}: int`, or a default such as `{key.text}: 64`"
+            self.findings.error("wrong-type", message, key.span, hint)
+            unknown = ParamDecl(key.text, "int", None, None, None, (), "", key.span)
+            self.findings.poison(unknown)
+            return unknown
         value = self.value(node)
         if isinstance(value, Data) and isinstance(value.value, str):
             self._warn_of_type(value.value, value.span)
@@ -393,11 +400,13 @@ class Parser:
     def block(self, key: Scalar, node: YamlNode, scope: dict[str, Block]) -> Block:
         if not isinstance(node, Mapping) or self.findings.is_poisoned(node):
             return self.broken_block(key)
-        doc, body = node.get("doc"), node.get("body")
+        doc, body, params = node.get("doc"), node.get("body"), node.get("params")
+        if self.findings.is_poisoned(params):
+            return self.broken_block(key)
         return Block(
             key.text,
             doc.text if isinstance(doc, Scalar) else "",
-            self.params(node.get("params")),
+            self.params(params),
             self.lets(node.get("let")),
             self.body(body) if body is not None else _broken_body(node),
             key.span,

@@ -62,6 +62,11 @@ def find(spec: str | os.PathLike[str]) -> Found:
     if os.path.isfile(path):
         return Found(Path(path), path, variant or None)
     if variant or os.sep in path or path.endswith((".yaml", ".yml")):
+        if variant and path in zoo_names():
+            hint = f"{path} is a model of the zoo: `{variant}` stands alone, or after a file's path"
+            raise UsageError(f"no file {path!r}", hint)
+        if os.path.isdir(path):
+            raise UsageError(f"{path!r} is a folder, and a spec is a file")
         raise UsageError(f"no file {path!r}")
     if not re.fullmatch(r"[A-Za-z0-9_-]+", text):
         raise UsageError(f"no spec {text!r}")
