@@ -58,7 +58,10 @@ def test_check_says_ok_with_shapes_and_parameters(capsys: Capture) -> None:
     # 61,706 is known; 416,520 is 28*28*6*25 + 10*10*16*150 + 400*120 + 120*84 + 84*10.
     assert out == "lenet5: ok, image 1x32x32 -> output 10, 61,706 parameters, 416,520 MACs\n"
     assert main(["check", "googlenet"]) == 0
-    assert "-> logits 1000, (aux_logits2 1000), (aux_logits1 1000), 13,004,888 " in capsys.readouterr().out
+    assert (
+        "-> logits 1000, (aux_logits2 1000), (aux_logits1 1000), 13,004,888 "
+        in capsys.readouterr().out
+    )
     assert err == ""
 
 
