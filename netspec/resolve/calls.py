@@ -11,7 +11,7 @@ from netspec.lazy import hints
 from netspec.ops import Op
 from netspec.resolve.frames import Failed, Frame
 from netspec.resolve.values import argument, plain_value
-from netspec.syntax import KEYWORDS, Arg, Block, KindCall, ListValue, Model, ParamDecl
+from netspec.syntax import KEYWORDS, Arg, Block, KindCall, ListValue, Model, ParamDecl, Value
 from netspec.values import KindName, ValueProblem, attribute_value, param_value
 
 
@@ -125,6 +125,7 @@ def op_args(op: type[Op], call: KindCall, frame: Frame) -> tuple[dict[str, Any],
     required = [n for n, a in op.attributes.items() if a.required]
     values: dict[str, Any] = {}
     places: dict[str, Span] = {}
+    sources: dict[str, Value] = {}
     bad = False
     for name, (value, arg) in frame.state.defaults.get(op.kind, {}).items():
         values[name], places[name] = value, arg.value.span
@@ -132,6 +133,7 @@ def op_args(op: type[Op], call: KindCall, frame: Frame) -> tuple[dict[str, Any],
         name = arg.name or (required[0] if len(required) == 1 else "")
         if name in op.attributes:
             values[name], places[name] = argument(arg, frame), arg.value.span
+            sources[name] = arg.value
             continue
         _report_no_attribute(name, op, arg, frame)
         bad = True
@@ -151,6 +153,7 @@ def op_args(op: type[Op], call: KindCall, frame: Frame) -> tuple[dict[str, Any],
             if isinstance(value, str):
                 hint = hint or hints.text_hint(value, "", frame.env)
             frame.error("wrong-type", problem.message, places[name], hint)
+            frame.forget(sources.get(name))
             bad = True
             continue
         _warn_of_doubt(op, name, value, places[name], frame)

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from netspec import trace
+from netspec import syntax, trace
 from netspec.diagnostics import Findings, Note, Span
-from netspec.evaluate import STEP_LIMIT, Steps, Unknown
+from netspec.evaluate import STEP_LIMIT, UNKNOWN, Steps, Unknown
+from netspec.formula import Name
 from netspec.graph import Node, Value
 from netspec.record import record
 from netspec.syntax import Arg, Block, Body, Model, Template
@@ -95,6 +96,11 @@ class Frame:
     def with_names(self, names: dict[str, Any]) -> Frame:
         env = {**self.env, **names}
         return Frame(self.state, env, self.received, self.blocks, self.depth, self.trail, True)
+
+    def forget(self, source: syntax.Value | None) -> None:
+        """Take a name for unknown whose value is reported as wrong where it was used as it is."""
+        if isinstance(source, syntax.Formula) and isinstance(source.expr, Name):
+            self.env[source.expr.name] = UNKNOWN
 
     def deeper(self) -> Frame:
         depth = self.depth + 1
