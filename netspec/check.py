@@ -60,19 +60,23 @@ def check(model: Model, findings: Findings) -> None:
         top.template(output.ref, names)
         if output.when is not None:
             top.value(output.when, names)
-    used |= top.kinds
     unused(model.params, model.lets, top.read, "this model", findings)
-    for name, block in model.blocks.items():
-        kinds = check_block(block, findings)
-        used |= kinds - {name}
+    kinds = {name: check_block(block, findings) for name, block in model.blocks.items()}
+    used |= top.kinds.union(*(found - {name} for name, found in kinds.items()))
     choices = {str(c) for p in model.params if p.type == "kind" for c in p.choices}
     for variant in model.variants:  # whose tables may name blocks as well
         for arg in variant.sets:
             top.note_texts(arg.value)
     used |= choices | top.texts
     _unused_blocks(model, used, findings)
+    reached = choices | top.texts | top.kinds
+    pending = list(reached)
+    while pending:
+        more = kinds.get(pending.pop(), set()) - reached
+        reached |= more
+        pending += more
     for name in model.named_blocks:
-        if name not in used and name in model.blocks:
+        if name not in reached and name in model.blocks:
             check_wiring(model.blocks[name], findings)
 
 

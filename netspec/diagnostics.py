@@ -11,6 +11,7 @@ from netspec.record import record, value_record
 EXCERPT_WIDTH = 160
 MESSAGE_LIMIT = 300  # characters: messages quote what the spec says
 FINDINGS_LIMIT = 100
+AGAIN_LIMIT = 12  # notes of a finding that is made again, of other places
 
 CODES = {
     "bad-formula": "a formula is malformed, or its names, types or sizes are wrong",
@@ -194,21 +195,23 @@ class Findings:
         if full and found.severity != "error":
             return
         if known := self._seen.get(key):
-            self._once_more(*known, found.message)
+            self._once_more(*known, found)
         else:
             self._seen[key] = len(self.diagnostics), {found.message}
             self.diagnostics.append(found)
 
-    def _once_more(self, at: int, messages: set[str], message: str) -> None:
-        """Note that a finding is made again; `messages` are those of it so far."""
-        if message in messages:
-            return
-        messages.add(message)
+    def _once_more(self, at: int, messages: set[str], found: Diagnostic) -> None:
+        """Note that a finding is made again, and where; `messages` are those of it so far."""
+        messages.add(found.message)
         first = self.diagnostics[at]
-        notes = tuple(note for note in first.notes if not note.text.endswith(_AGAIN))
-        again = Note(f"{len(messages) - 1} more {_AGAIN}")
+        notes = [note for note in first.notes if not note.text.endswith(_AGAIN)]
+        texts, spans = {note.text for note in notes}, {note.span for note in notes}
+        new = [note for note in found.notes if note.text in texts and note.span not in spans]
+        notes += new[: max(0, AGAIN_LIMIT - len(notes))]
+        if len(messages) > 1:
+            notes.append(Note(f"{len(messages) - 1} more {_AGAIN}"))
         self.diagnostics[at] = Diagnostic(
-            first.code, first.message, first.span, first.hint, (*notes, again), first.severity
+            first.code, first.message, first.span, first.hint, tuple(notes), first.severity
         )
 
     def poison(self, node: object) -> None:

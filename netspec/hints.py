@@ -89,6 +89,8 @@ def attribute_hint(name: str, known: Iterable[str]) -> str | None:
     names = list(known)
     if dialects.plain(name).startswith("scale") and "size" in names and "scale" not in names:
         return "write `size`, the sizes of the result; `upsample` takes a `scale`"
+    if dialects.plain(name) == "size" and "scale" in names:
+        return "write `scale`, how many times the size; `resize` takes a `size`"
     return suggestion(name, names, "it has", "ATTRIBUTES")
 
 

@@ -20,6 +20,12 @@ class _Names:
     def may_have(self, name: str) -> bool:
         return name in self.plain or any(t.matches(name) for t in self.templates)
 
+    def add(self, node: Node) -> None:
+        if node.key is not None and node.key.plain is not None:
+            self.plain.append(node.key.plain)
+        elif node.key is not None:
+            self.templates.append(node.key)
+
 
 def check_wiring(block: Block, findings: Findings) -> None:
     """Report references to what is not there, joins of one branch and copies of one name.
@@ -35,15 +41,15 @@ def _body(body: Body, scopes: list[_Names], findings: Findings) -> None:
     own.later |= {node.key.plain for node in body.nodes if node.key and node.key.plain}
     for node in body.nodes:
         _node(node, scopes, findings)
-        if node.key is not None and node.key.plain is not None:
-            own.plain.append(node.key.plain)
-        elif node.key is not None:
-            own.templates.append(node.key)
+        own.add(node)
 
 
 def _node(node: Node, scopes: list[_Names], findings: Findings) -> None:
     if node.from_ is not None:
         _reference(node.from_, scopes, findings)
+    if node.repeat is not None:  # a turn may read what an earlier one named later in the text
+        for body in _bodies_here(node):
+            _foresee(body, scopes[-1])
     match node.call:
         case Group(body, inline):
             _body(body, scopes if inline else [*scopes, _Names()], findings)
@@ -66,6 +72,20 @@ def _node(node: Node, scopes: list[_Names], findings: Findings) -> None:
         message = f"copies of this node are all named `{node.key.plain}`"
         hint = f"make the name a template, such as `{node.key.plain}{{i + 1}}`, or write a list"
         findings.error("duplicate-name", message, node.key.span, hint)
+
+
+def _bodies_here(node: Node) -> list[Body]:
+    """The bodies of a node whose children are named beside it."""
+    if isinstance(node.call, Join):
+        return [branch for branch in node.call.branches if isinstance(branch, Body)]
+    return [node.call.body] if isinstance(node.call, Group) and node.call.inline else []
+
+
+def _foresee(body: Body, names: _Names) -> None:
+    for node in body.nodes:
+        names.add(node)
+        for inner in _bodies_here(node):
+            _foresee(inner, names)
 
 
 def _reference(ref: Template, scopes: list[_Names], findings: Findings) -> None:

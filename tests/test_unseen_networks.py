@@ -189,6 +189,11 @@ params: {channels: 3, width: 8}
 inputs: {image: [=channels, 8, 8]}
 body: [{conv: {out: =2 * input.channels, kernel: 1}}, {conv: {out: =width, kernel: 1}}]
 """,
+    "pooled": """
+params: {k: 2, n: 10}
+inputs: {image: [3, 32, 32]}
+body: [{max_pool: {kernel: =k, padding: same}}, flatten, {linear: 4}, {linear: =n}]
+""",
     "turns": """
 params: {stride: 2, width: 8}
 inputs: {image: [4, 8, 8]}
@@ -271,6 +276,23 @@ def test_what_changes_the_size_that_a_linear_reads_is_fixed(
     assert list(inspect.signature(build).parameters) == taken.split()
 
 
+def test_channels_that_are_equal_by_chance_fix_what_decides_them(tmp_path: Path) -> None:
+    """A node that is left out somewhere leaves what was there: here 3, for these values alone."""
+    path = tmp_path / "chance.yaml"
+    path.write_text("""
+netspec: 1
+name: chance
+params: {c: 3, wide: [3, 8]}
+inputs: {image: [=c, 8, 8]}
+body:
+  - repeat: 2
+    inline: [{when: =i > 0, conv: {out: 3, kernel: 1}}, {conv: {out: 3, kernel: 1}}]
+  - {repeat: {each: =wide, as: w}, inline: [{when: =w > 4, conv: {out: =w, kernel: 1}}]}
+  - conv: {out: 4, kernel: 1}
+""")
+    assert not inspect.signature(module_of(str(path)).build_model).parameters
+
+
 @pytest.mark.parametrize("name", ZOO)
 def test_parameters_of_the_zoo_are_the_specs(name: str) -> None:
     with torch.device("meta"):
@@ -325,5 +347,5 @@ def test_a_head_is_shared_by_maps_of_several_sizes(tmp_path: Path) -> None:
     report = verify(path, backends=["torch", "keras"])
     assert report, report.render()
     path.write_text(PYRAMID.replace("HEAD", "channel_shuffle: 2"))
-    with pytest.raises(NotLowered, match="share of `channel_shuffle` on maps of several sizes"):
+    with pytest.raises(NotLowered, match="channel_shuffle that is shared by maps of several sizes"):
         netspec.source(path, backend="keras")

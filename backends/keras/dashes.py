@@ -17,6 +17,7 @@ from netspec.backends.source.plan import (
     Item,
     JoinWhat,
     Loop,
+    OpWhat,
     Routine,
     Step,
     all_items,
@@ -31,7 +32,7 @@ def dash_pattern(program: Program) -> str | None:
         item
         for routine in program.routines
         for item in all_items(routine.items)
-        if isinstance(item, Step) and _is_dashed(item)
+        if isinstance(item, Step) and _is_dashed(item) and any(_weights_in(item))
     ]
     patterns: dict[str, None] = {}
     for step in steps:
@@ -44,6 +45,12 @@ def dash_pattern(program: Program) -> str | None:
     found = f"(?<![^-])(?:{'|'.join(patterns)})(?![^-])"
     paths = {node.path for node in program.graph.nodes if node.weights and not node.shared}
     return found if all(_told(path, found) == path for path in paths) else None
+
+
+def _weights_in(item: Item) -> Iterator[bool]:
+    for inner in (item, *_inside(item)):
+        if isinstance(inner, Step) and isinstance(inner.what, OpWhat):
+            yield bool(inner.what.node.weights)
 
 
 def _told(path: str, pattern: str) -> str:

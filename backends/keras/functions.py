@@ -260,7 +260,7 @@ class FunctionWriter:
         layer = lowering(site.kind)(site)
         assert isinstance(layer, Layer)
         self.helpers.update(layer.helpers)
-        self.note_sizes(any(map(needs_sizes, layer.helpers)), f"`{site.kind}`")
+        self.note_sizes(any(map(needs_sizes, layer.helpers)), site.kind)
         reads_nothing = what.node.op.arity[1] == 0
         read = self.routine.inputs[0] if reads_nothing else step.read
         assert read is not None and step.result is not None
@@ -296,7 +296,7 @@ class FunctionWriter:
         """A block's call; parameters that its code does not mention are left out."""
         assert step.read is not None
         callee = what.routine
-        self.note_sizes(callee.sized, f"block `{callee.name}`")
+        self.note_sizes(callee.sized, f"block {callee.name}")
         arguments = [token(self.values.of(step.read))]
         for param in callee.params:
             if param.name in what.args and param.name in callee.used:
@@ -364,10 +364,15 @@ class FunctionWriter:
     def sizes_differ(self, step: Step) -> bool:
         """Whether a shared step is applied to maps of other sizes as well."""
         assert step.read is not None
-        again = (item for item in all_items(self.routine.items) if isinstance(item, Step))
-        reads = [s.read for s in again if isinstance(s.what, ShareWhat) and s.what.target is step]
-        types = [t for read in (step.read, *reads) if read is not None for t in read.types]
-        return len({t.spatial for t in types}) > 1
+        for again in all_items(self.routine.items):
+            if not isinstance(again, Step) or not isinstance(again.what, ShareWhat):
+                continue
+            if again.what.target is step and again.read is not None:
+                types = self.routine.formulas.types
+                here, there = (types(read, again.inner) for read in (step.read, again.read))
+                if [t.spatial for t in here] != [t.spatial for t in there]:
+                    return True
+        return False
 
     def note_sizes(self, needed: bool, what: str) -> None:
         """Note that code needs the sizes of maps.
@@ -376,7 +381,7 @@ class FunctionWriter:
             NotLowered: it stands in what is shared by maps of several sizes.
         """
         if needed and self.any_size:
-            raise NotLowered(f"share of {what} on maps of several sizes", "keras")
+            raise NotLowered(f"{what} that is shared by maps of several sizes", "keras")
         self.routine.sized |= needed
 
     def apply_named(self, step: Step, place: Place, child: str) -> int:

@@ -23,8 +23,7 @@ from netspec.graph import Graph
 RESERVED = frozenset(
     """
     Any DASHED KEYS Sequence TRAINING_ONLY WEIGHTS annotations build_model initializers itertools
-    keras
-    layers load_file make_divisible math network np ops re save_file
+    keras layers load_file make_divisible math network np ops re save_file
     """.split()
 )
 MARKS = {

@@ -28,7 +28,7 @@ from netspec.backends.source.plan import (
     Val,
     What,
 )
-from netspec.backends.source.results import channels_of
+from netspec.backends.source.results import by_chance, channels_of
 from netspec.backends.source.sizes import after_some, sizes_of
 from netspec.backends.source.symbols import names_of, substitute
 from netspec.evaluate import evaluate
@@ -452,6 +452,8 @@ class Builder:
         chosen = next((e for e in options if self.formulas.holds(e, concrete, context)), None)
         if current is not None:
             given = given | current.given
+            if not isinstance(chosen, Choice):
+                given = given | by_chance(made, current, step.condition, self.routine)
             before = self.formulas.types(current, context)
             sizes = after_some(current, sizes, names_of(step.condition), before, types)
         return self.val(context, types, chosen, given=given, sizes=sizes)

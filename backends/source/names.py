@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import re
+from collections.abc import Collection
 
 from netspec.backends.source.plan import Routine
 from netspec.backends.source.python import atom, code, identifier
@@ -23,8 +24,8 @@ class Names:
     def __init__(self, routine: Routine, taken: frozenset[str], *, parameters: bool = True) -> None:
         self.routine = routine
         own = (*(p.name for p in routine.params), *(let.name for let in routine.lets))
-        self.in_channels = "input_channels" if "in_channels" in own else "in_channels"
-        self.carried = "carried_channels" if "channels" in own else "channels"
+        self.in_channels = _beside(own, "in_channels", "input_channels")
+        self.carried = _beside(own, "channels", "carried_channels")
         # `super()` needs the name `__class__` as it is.
         self.taken = set(taken | _BUILTINS | {self.in_channels, self.carried, "__class__"})
         self.known: dict[str, str] = {}
@@ -83,6 +84,15 @@ class Names:
             return " + ".join([f'f"{prefix}"', *terms] if prefix else terms)
         texts = [c if isinstance(p, str) else f"{{{c}}}" for p, c in pairs]
         return f'f"{prefix}{"".join(texts)}"'
+
+
+def _beside(own: Collection[str], wanted: str, other: str) -> str:
+    """The name that is wanted, or another, if a routine has it itself."""
+    if wanted not in own:
+        return wanted
+    while other in own:
+        other += "_"
+    return other
 
 
 def _no_shape(axis: str) -> str:

@@ -305,15 +305,15 @@ def _block_runs(body: trace.BodyRun) -> list[trace.BlockRun]:
 def _frozen(program: Program) -> set[str]:
     """The model's parameters on whose present values the plan depends."""
     for routine in program.routines:  # blocks come before what uses them
-        loops: dict[str, set[str]] = {}  # what decides the names that loops give values to
+        standing: dict[str, set[str]] = {}  # what decides names that are no parameters
         if routine is program.model and (channels := routine.inputs[0].channels) is not None:
-            loops[IN_CHANNELS] = names_of(channels)
+            standing[IN_CHANNELS] = names_of(channels)
         for item in all_items(routine.items):
             if isinstance(item, Loop):
                 assert item.syntax.repeat is not None
-                loops |= dict.fromkeys((item.index, *item.names), over(item.syntax.repeat))
-                loops[turn_of(item.carried, "given")] = item.last.given
-                loops[turn_of(item.carried, "sizes")] = item.last.sizes
+                standing |= dict.fromkeys((item.index, *item.names), over(item.syntax.repeat))
+                standing[turn_of(item.carried, "given")] = item.last.given
+                standing[turn_of(item.carried, "sizes")] = item.last.sizes
             elif isinstance(item.what, CallWhat):
                 through = item.what.routine.frozen
                 routine.frozen |= through_call(item.what, through, item.read, routine)
@@ -321,7 +321,7 @@ def _frozen(program: Program) -> set[str]:
         pending = list(routine.frozen)
         while pending:
             name = pending.pop()
-            more = lets.get(name) or loops.get(name, set())
+            more = lets.get(name) or standing.get(name, set())
             pending += more - routine.frozen
             routine.frozen |= more
     params = {p.name for p in program.model.params}

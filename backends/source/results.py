@@ -12,6 +12,7 @@ from netspec.backends.source.plan import (
     JoinWhat,
     KindWhat,
     OpWhat,
+    Routine,
     ShareWhat,
     Step,
     Val,
@@ -57,6 +58,20 @@ def channels_of(
     if concrete and all(c == concrete[0] for c in concrete):
         return Literal(concrete[0]), given
     return None, given
+
+
+def by_chance(made: Expr | None, before: Val, condition: Expr, routine: Routine) -> set[str]:
+    """The names that decide whether channels after a node are what they are where it is left out.
+
+    None where one follows from the other: what it makes is said in terms of what it reads, or the
+    condition compares the two. Else they are equal only now.
+    """
+    makes = through_lets(routine, names_of(made)) if made is not None else set()
+    reads = through_lets(routine, behind(before, routine))
+    compared = through_lets(routine, names_of(condition))
+    if makes & reads or (makes & compared and reads & compared):
+        return set()
+    return makes | reads | compared
 
 
 def _flattens(what: What) -> bool:

@@ -48,7 +48,9 @@ def sizes_of(what: What, read: Val | None, routine: Routine) -> set[str]:
 def _of_op(op: type[Op], args: Mapping[str, syntax.Value], before: set[str]) -> set[str]:
     deciding = [n for n in args if op.attributes[n].type in SIZING or n == "ceil_mode"]
     if getattr(args.get("padding"), "value", None) == "same":  # whatever the window is
-        deciding = [n for n in deciding if n == "stride"]
+        strides = op.attributes["stride"].default if "stride" in op.attributes else None
+        alone = "kernel" if strides == "=kernel" and "stride" not in args else "stride"
+        deciding = [n for n in deciding if n == alone]
     named = {name for attribute in deciding for name in names_in(args[attribute])}
     # These make a map of the size that they say, whatever the size of what they read.
     said = any(op.attributes[name].type in SIZING for name in ("size", "shape") if name in args)

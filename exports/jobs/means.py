@@ -44,10 +44,11 @@ def _positions(model: Any, names: Container[str]) -> dict[str, int]:
     graph = shape_inference.infer_shapes(model).graph
     shapes = {
         value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim]
-        for value in (*graph.input, *graph.value_info)
+        for value in (*graph.input, *graph.value_info, *graph.output)
         if value.name in names
     }
-    return {name: math.prod(sizes[2:]) for name, sizes in shapes.items() if all(sizes[2:])}
+    known = {name: sizes[2:] for name, sizes in shapes.items() if len(sizes) > 2}
+    return {name: math.prod(sizes) for name, sizes in known.items() if all(sizes)}
 
 
 def _in_vectors(node: Any, constants: Mapping[str, Any], terms: Mapping[str, int]) -> bool:
