@@ -194,6 +194,14 @@ params: {k: 2, n: 10}
 inputs: {image: [3, 32, 32]}
 body: [{max_pool: {kernel: =k, padding: same}}, flatten, {linear: 4}, {linear: =n}]
 """,
+    "indices": """
+params: {n: 1, m: 2, width: 4}
+inputs: {image: [3, 8, 8]}
+body:
+  - {repeat: =n, inline: [{conv: {out: =width, kernel: 1}}, {when: =i > 1, relu: }]}
+  - {repeat: =m, conv: {out: =width, kernel: 1}}
+  - conv: {out: 2, kernel: 1}
+""",
     "turns": """
 params: {stride: 2, width: 8}
 inputs: {image: [4, 8, 8]}

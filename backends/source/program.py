@@ -311,7 +311,8 @@ def _frozen(program: Program) -> set[str]:
         for item in all_items(routine.items):
             if isinstance(item, Loop):
                 assert item.syntax.repeat is not None
-                standing |= dict.fromkeys((item.index, *item.names), over(item.syntax.repeat))
+                for name in (item.index, *item.names):  # loops one after the other may share names
+                    standing[name] = standing.get(name, set()) | over(item.syntax.repeat)
                 standing[turn_of(item.carried, "given")] = item.last.given
                 standing[turn_of(item.carried, "sizes")] = item.last.sizes
             elif isinstance(item.what, CallWhat):
