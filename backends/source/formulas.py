@@ -47,6 +47,8 @@ class Formulas:
             return _decided(value.channels, context)
         if not context.all_equal(concrete):
             raise Split(context, concrete)
+        if note and value.channels is not None:  # a variable that has another value by now
+            self.routine.frozen |= {*self.routine.visible, IN_CHANNELS}
         return Literal(concrete[0])
 
     def holds(self, expr: Expr, concrete: Sequence[Any], context: Context) -> bool:
