@@ -26,6 +26,7 @@ from netspec.backends.source.symbols import (
     folded,
     names_of,
     product,
+    same,
     substitute,
     total,
 )
@@ -66,7 +67,9 @@ def by_chance(made: Expr | None, before: Val, condition: Expr, routine: Routine)
     None where one follows from the other: what it makes is said in terms of what it reads, or the
     condition compares the two. Else they are equal only now.
     """
-    makes = through_lets(routine, names_of(made)) if made is not None else set()
+    if made is None or (before.channels is not None and same(made, before.channels)):
+        return set()
+    makes = through_lets(routine, names_of(made))
     reads = through_lets(routine, behind(before, routine))
     compared = through_lets(routine, names_of(condition))
     if makes & reads or (makes & compared and reads & compared):
