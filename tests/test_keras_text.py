@@ -76,7 +76,7 @@ blocks:
   inner: {params: {m: int}, body: [{repeat: =m, conv: {out: 4, kernel: 1}}]}
   outer: {params: {m: int}, body: {of-a: {inner: {m}}}}
 body:
-  free{i}: {repeat: =m, conv: {out: =width, kernel: 1}}
+  "free{j}": {repeat: {times: =m, index: j}, conv: {out: =width, kernel: 1}}
   unit-{i}: {repeat: =n, conv: {out: =width, kernel: 1}}
   end: {outer: {m: 2}}
 """
