@@ -7,8 +7,8 @@ from pathlib import Path
 
 from netspec.backends import snippet_text as general
 
-SNIPPETS = Path(__file__).with_name("snippets.py")
-_files = [SNIPPETS]
+SNIPPETS = [Path(__file__).with_name(f"snippets_{name}.py") for name in ("windows", "layers")]
+_files = list(SNIPPETS)
 
 
 def add_snippets(path: Path) -> None:
