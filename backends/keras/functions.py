@@ -119,12 +119,15 @@ class FunctionWriter:
         labels = {n: _word(label) for n, label in self.values.labels.items()}
         return Renderer(self.out, labels, self.names.new, self.named)
 
-    def with_lets(self, lines: list[str], channels: str) -> list[str]:
-        """The lines after definitions of the lets that they mention; notes which names are used."""
+    def with_lets(self, lines: list[str], channels: str | None = None) -> list[str]:
+        """The lines after definitions of the lets that they mention; notes which names are used.
+
+        `channels` is the code of those that a block receives.
+        """
         routine, mentioned = self.routine, names_in(lines)
         routine.used = {n for n, spelt in self.names.known.items() if spelt in mentioned}
         lets = let_lines(routine, self.names)
-        if self.names.in_channels in mentioned or routine.uses_input:
+        if channels is not None and (self.names.in_channels in mentioned or routine.uses_input):
             lets.insert(0, f"{self.names.in_channels} = {channels}")
         return [*lets, *lines]
 
@@ -147,7 +150,7 @@ class FunctionWriter:
             inputs.append(token(made))
         self.items(routine.items, Place.of("", routine.items))
         self.outputs(inputs[0] if len(inputs) == 1 else f"[{', '.join(inputs)}]", title)
-        lines = self.with_lets(self.renderer().lines(), "")
+        lines = self.with_lets(self.renderer().lines())
         heads = any(training for _, _, training in routine.outputs)
         parts = [*self.parameters(), *(["*", "aux: bool = False"] if heads else [])]
         head = f"def build_model({', '.join(parts)}) -> keras.Model:"

@@ -20,6 +20,7 @@ from netspec.backends.keras.layer import (
 from netspec.backends.keras.layer import unless_default as unless
 from netspec.backends.lowering import Site
 
+PER_AXIS = "per_axis("
 GENERAL = ("stride", "padding", "dilation", "groups")
 
 
@@ -44,7 +45,7 @@ def _stock_transpose(site: Site) -> Layer | None:
     exact = all((2 * a, 2 * b) == (e, e) for (a, b), e in zip(padding, beyond, strict=True))
     if min(beyond) < 0 or not (exact or no_padding(site)):
         return None
-    weights = _weights(site, _area(site)[0], depthwise=False, transposed=True)
+    weights = _weights(site, _area(site), depthwise=False, transposed=True)
     text = stock(
         f"Conv{site.rank}DTranspose",
         site.code("out"),
@@ -78,10 +79,7 @@ def _stock_conv(site: Site) -> Layer | None:
     steps_or_dilation = all_equal(site, "stride", 1) or all_equal(site, "dilation", 1)
     if padding is None or depthwise is None or not steps_or_dilation:
         return None
-    area, helpers = _area(site)
-    weights = _weights(site, area, depthwise)
-    if area not in "".join(map(str, weights.arguments.values())):
-        helpers = ()
+    weights = _weights(site, _area(site), depthwise)
     text = stock(
         f"DepthwiseConv{site.rank}D" if depthwise else f"Conv{site.rank}D",
         *(() if depthwise else (site.code("out"),)),
@@ -94,20 +92,21 @@ def _stock_conv(site: Site) -> Layer | None:
         use_bias=unless(site, "bias"),
         **weights.arguments,
     )
-    return Layer(text, weights.helpers + helpers, padding.before)
+    needs = ("per_axis",) * (PER_AXIS in text)
+    return Layer(text, weights.helpers + needs, padding.before)
 
 
-def _area(site: Site) -> tuple[str, tuple[str, ...]]:
-    """The code of how many elements a kernel has along all axes, and the snippets it needs."""
+def _area(site: Site) -> str:
+    """The code of how many elements a kernel has along all axes."""
     known, code = site.known("kernel"), site.code("kernel")
     if known is not None:
-        return str(math.prod(known)), ()
+        return str(math.prod(known))
     if not site.one_number("kernel"):
-        return f"math.prod(per_axis({code}, {site.rank}))", ("per_axis",)
+        return f"math.prod({PER_AXIS}{code}, {site.rank}))"
     if site.rank == 1:
-        return _operand(code), ()
+        return _operand(code)
     apart = "**" if re.fullmatch(r"[\w.]+", code) else " ** "  # as formatters write it
-    return f"{_operand(code)}{apart}{site.rank}", ()
+    return f"{_operand(code)}{apart}{site.rank}"
 
 
 def _group_conv(site: Site) -> Layer | None:
@@ -116,7 +115,7 @@ def _group_conv(site: Site) -> Layer | None:
     if site.rank != 2 or not numbers or not all_equal(site, "dilation", 1):
         return None
     kernel = site.code("kernel")
-    weights = _weights(site, _area(site)[0], None)
+    weights = _weights(site, _area(site), None)
     layer = helper(
         "group_conv",
         site.code("out"),
