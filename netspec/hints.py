@@ -13,8 +13,11 @@ from itertools import islice
 from typing import Any
 
 from netspec import dialects
+from netspec.diagnostics import Span
 from netspec.formula import Binary, FormulaError, InputShape, Unary, free, parse
-from netspec.syntax import MODIFIERS
+from netspec.ops import Op
+from netspec.reader import Scalar, YamlNode
+from netspec.syntax import KEYWORDS, MODIFIERS
 
 LISTED = 16  # names in a hint
 COMPARED = 500  # names that a misspelt one is compared with
@@ -71,6 +74,41 @@ def op_hint(kind: str, known: Iterable[str]) -> str | None:
         return f"arguments are written by name: {{{head[0]}: {{NAME: ...}}}}"
     listed = "`netspec schema` lists the ops; blocks are defined under `blocks:`"
     return meant(kind, names, "OPS") or listed
+
+
+def one_too_many(calls: list[tuple[Scalar, YamlNode]]) -> tuple[Span, str]:
+    """Which key of a node with several calls is probably none, and what to do about it."""
+    (first, value), (second, _), *_ = calls
+    for key, _ in calls:
+        meant = "from" if key.text in ("input", "inputs") else None
+        if key.text not in Op.registry and key.text not in KEYWORDS:
+            meant = meant or close_match(key.text, MODIFIERS)
+        if meant:
+            return key.span, f"did you mean `{meant}`?"
+    empty = isinstance(value, Scalar) and value.value is None
+    if empty and second.text not in Op.registry:
+        return second.span, f"indent further what belongs to `{first.text}`"
+    op = Op.registry.get(first.text)
+    if op is not None and second.text in op.attributes:
+        return second.span, f"arguments stand inside: {{{first.text}: {{{second.text}: ...}}}}"
+    return second.span, "write several children as a list, or under `body:`"
+
+
+def named_child(kind: str, arguments: str) -> str:
+    """What to do about a node whose own name is an op, with that op's arguments in it."""
+    return f"`{kind}` is a child's name here: write `NAME: {{{kind}: {arguments}}}`"
+
+
+def copies_words(name: str) -> tuple[str, str]:
+    """Message and hint for copies that would all have one name."""
+    hint = f"make the name a template, such as `{name}{{i + 1}}`, or write a list"
+    return f"copies of this node are all named `{name}`", hint
+
+
+def later_words(name: str) -> tuple[str, str]:
+    """Message and hint for a reference to what stands further down."""
+    message = f"`{name}` comes after this, and a node reads only what is before it"
+    return message, "write it earlier, or read another value"
 
 
 def is_foreign(kind: str) -> bool:

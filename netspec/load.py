@@ -9,7 +9,8 @@ from typing import Any
 
 from netspec import arguments
 from netspec.arguments import Params, Shapes
-from netspec.check import check, check_library, literal_hint
+from netspec.check import check, check_library
+from netspec.data import literal_hint
 from netspec.diagnostics import Enough, Findings
 from netspec.extensions import import_ops
 from netspec.files import uncollected

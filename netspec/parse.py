@@ -12,7 +12,6 @@ from netspec.ops import Op
 from netspec.reader import Mapping, Scalar, Sequence, YamlNode
 from netspec.syntax import (
     JOINS,
-    KEYWORDS,
     MODIFIERS,
     PARAM_TYPES,
     Arg,
@@ -224,7 +223,7 @@ class Parser:
         if not isinstance(node.value, str):
             message, hint = f"a node is an op or a block, not `{node.text}`", None
             if key and key.plain in Op.registry:
-                hint = _named(key.plain, node.text)
+                hint = hints.named_child(key.plain, node.text)
             self.findings.error("wrong-type", message, node.span, hint)
             return Broken(node.span)
         return self._kind_call(node, ())
@@ -248,9 +247,9 @@ class Parser:
         listed = " and ".join(f"`{text}`" for text in texts[:4])
         own = Op.registry[name.plain].attributes if name and name.plain in Op.registry else ()
         if name and name.plain and all(text in own for text in texts):
-            place, hint = name.span, _named(name.plain, "{...}")
+            place, hint = name.span, hints.named_child(name.plain, "{...}")
         else:
-            place, hint = _one_too_many(calls)
+            place, hint = hints.one_too_many(calls)
         self.findings.error("two-calls", f"a node is one call, but this has {listed}", place, hint)
         return Broken(node.span)
 
@@ -465,28 +464,6 @@ class Parser:
             when = self.condition(options["when"]) if "when" in options else None
             found.append(OutputDecl(key.text, ref, when, "only" in options, key.span))
         return tuple(found)
-
-
-def _one_too_many(calls: list[tuple[Scalar, YamlNode]]) -> tuple[Span, str]:
-    """Which key of a node with several calls is probably none, and what to do about it."""
-    (first, value), (second, _), *_ = calls
-    for key, _ in calls:
-        meant = "from" if key.text in ("input", "inputs") else None
-        if key.text not in Op.registry and key.text not in KEYWORDS:
-            meant = meant or hints.close_match(key.text, MODIFIERS)
-        if meant:
-            return key.span, f"did you mean `{meant}`?"
-    empty = isinstance(value, Scalar) and value.value is None
-    if empty and second.text not in Op.registry:
-        return second.span, f"indent further what belongs to `{first.text}`"
-    op = Op.registry.get(first.text)
-    if op is not None and second.text in op.attributes:
-        return second.span, f"arguments stand inside: {{{first.text}: {{{second.text}: ...}}}}"
-    return second.span, "write several children as a list, or under `body:`"
-
-
-def _named(kind: str, arguments: str) -> str:
-    return f"`{kind}` is a child's name here: write `NAME: {{{kind}: {arguments}}}`"
 
 
 def _broken_body(node: YamlNode) -> Body:

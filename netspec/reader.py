@@ -10,6 +10,7 @@ import yaml
 
 from netspec.diagnostics import Findings, Note, SourceText, Span
 from netspec.record import record
+from netspec.yaml_errors import at, balance, between, explain, extent, quoted
 
 DEPTH_LIMIT = 64
 SIZE_LIMIT = 500_000  # YAML nodes, counted with aliases expanded
@@ -22,28 +23,6 @@ _BOOLS = {"true": True, "True": True, "TRUE": True, "false": False, "False": Fal
 _NULLS = ("null", "Null", "NULL", "~")
 _NOT_NUMBERS = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 _NOT_PRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_OPEN = {"(": ")", "[": "]", "{": "}"}
-# Plain text that YAML ended at a bracket or `: `, at the place of its error.
-_CUT_FORMULA = re.compile(r"(?:^|[\s,\[{])(=[^,\[\]{}\"'#]*?)([\[{]|:)$")
-_CUT_NAME = re.compile(r"(?:^|[\s,\[{])([A-Za-z0-9_.-]+)(\{)$")
-_TEMPLATE = re.compile(r"[A-Za-z0-9_.-]*(\{[^{}]*\}[A-Za-z0-9_.-]*)+")
-_IN_WORDS = {
-    "mapping values are not allowed": (
-        "a `:` that YAML does not expect here",
-        "check the indentation; quote text and formulas that contain `: `",
-    ),
-    "found unexpected end of stream": ("this quote is never closed", None),
-    "did not find expected ',' or '}'": ("a `,` or `}` is missing here", None),
-    "did not find expected ',' or ']'": ("a `,` or `]` is missing here", None),
-    "did not find expected key": ("YAML expects a key here", "check the indentation and brackets"),
-    "could not find expected ':'": ("no `:` with a space stands after this", None),
-    "found unexpected ':'": ("a `:` without a space after it", "write `: `"),
-    "did not find expected alphabetic": (
-        "an anchor or alias without a name",
-        "quote text that begins with `&` or `*`",
-    ),
-    "did not find expected '-' indicator": ("YAML expects `- ` here", "check the indentation"),
-}
 
 
 @record
@@ -92,11 +71,11 @@ def read(source: SourceText, findings: Findings) -> YamlNode | None:
         return composer.document()
     except yaml.reader.ReaderError:  # its own position counts bytes
         bad = _NOT_PRINTABLE.search(source.text)
-        span = composer.at(source.text, bad.start()) if bad else None
+        span = at(source, bad.start()) if bad else None
         word = f" (U+{ord(bad[0]):04X})" if bad else ""
         findings.error("yaml", f"a character that YAML does not allow{word}", span)
     except yaml.MarkedYAMLError as error:
-        composer.explain(error)
+        explain(error, source, findings)
     except _Refused:
         pass
     return None
@@ -181,7 +160,7 @@ class _Composer:
                     self.source, start.line + 1, start.column + 1, last.end_line, last.end_column
                 )
             else:
-                span = self._between(start, end)
+                span = between(self.source, start, end)
             node: YamlNode
             if kind == "SequenceEndEvent":
                 flow = bool(done.event.flow_style)
@@ -253,14 +232,14 @@ class _Composer:
         first: Scalar | None = None
         for key, value in pairs:
             if cut > 0 and isinstance(key, Scalar):
-                cut += _balance(key.text)
+                cut += balance(key.text)
                 if isinstance(value, Scalar):
-                    cut += _balance(value.text) if value.plain else 0
+                    cut += balance(value.text) if value.plain else 0
                 if cut <= 0 and first is not None:
                     self._split_formula(first, value if _written(value) else key)
                 continue
             if _can_be_cut(value):
-                cut, first = _balance(value.text), value
+                cut, first = balance(value.text), value
             kept.append((key, value))
         if cut > 0 and first is not None:
             self._never_closed(first)
@@ -273,13 +252,13 @@ class _Composer:
         first: Scalar | None = None
         for item in items:
             if cut > 0 and isinstance(item, Scalar):
-                cut += _balance(item.text)
+                cut += balance(item.text)
                 if cut <= 0 and first is not None:
                     self._split_formula(first, item)
                 continue
             kept.append(item)
             if _can_be_cut(item):
-                cut, first = _balance(item.text), item
+                cut, first = balance(item.text), item
         if cut > 0 and first is not None:
             self._never_closed(first)
         return kept
@@ -289,25 +268,17 @@ class _Composer:
         span = Span(self.source, start.line, start.column, end.end_line, end.end_column)
         self.findings.poison(first)
         if first.text.startswith("("):
-            text = _extent(self.source.lines[start.line - 1][start.column - 1 :])
+            text = extent(self.source.lines[start.line - 1][start.column - 1 :])
             self._error("wrong-type", "`( )` is no list", span, f"write [{text[1:-1]}]")
             return
         message = "YAML ends this formula at the comma"
-        self.findings.error("split-formula", message, span, self._quote(span, "formula"))
+        self.findings.error("split-formula", message, span, quoted(self.source, span, "formula"))
 
     def _never_closed(self, first: Scalar) -> None:
         self.findings.poison(first)
         message = "a bracket of this formula is never closed"
         hint = "close it, and quote the formula if it has a comma"
         self._error("split-formula", message, first.span, hint)
-
-    def _quote(self, span: Span, word: str) -> str:
-        """The advice to quote what stands at a span and on to the end of its brackets."""
-        rest = self.source.lines[span.line - 1][span.column - 1 :]
-        name = _TEMPLATE.match(rest)
-        text = name[0] if name else _extent(rest)
-        quote = "'" if '"' in text else '"'
-        return f"quote this {word}: {quote}{text}{quote}"
 
     def _scalar(self, event: Any) -> Scalar:
         span = self._span(event)
@@ -358,72 +329,6 @@ class _Composer:
             message = "tags are not part of the language"
             self._refuse("yaml", message, span, "a spec holds plain data only")
 
-    def explain(self, error: yaml.MarkedYAMLError) -> None:
-        """Report YAML's own syntax error, or the unquoted formula that caused it."""
-        mark = error.problem_mark or error.context_mark
-        if mark is None:
-            self.findings.error("yaml", str(error.problem or error), None)
-            return
-        line = self.source.lines[mark.line] if mark.line < len(self.source.lines) else ""
-        if self._explain_cut(line, mark):
-            return
-        notes: tuple[Note, ...] = ()
-        begun = error.context_mark
-        if begun is not None and begun.index != mark.index:
-            what = self.source.text[begun.index : begun.index + 1]
-            if "expected ':'" in (error.problem or ""):
-                mark = begun
-            elif not self.source.text[mark.index :].strip() and what in "[{'\"":
-                message = f"this `{what}` is never closed"  # the end tells less than the beginning
-                self.findings.error("yaml", message, self.at(self.source.text, begun.index))
-                return
-            else:
-                notes = (Note("in what begins here", self._between(begun, begun)),)
-        if above := self._without_colon(mark.line, error.problem or ""):
-            self.findings.error("yaml", *above)
-            return
-        message, hint = _in_words(error.problem or "", line[mark.column : mark.column + 1])
-        if begun is not None and mark is begun:
-            hint = _instead_of_colon(self.source.lines[mark.line][mark.column :])
-        if line[: mark.column + 1].endswith("${"):
-            hint = "a formula is `=NAME`, without `$` and braces"
-        row, column = mark.line + 1, mark.column + 1
-        span = Span(self.source, row, column, row, column + 1)
-        self.findings.error("yaml", message, span, hint, notes)
-
-    def _without_colon(self, line: int, problem: str) -> tuple[str, Span, str] | None:
-        """The line above as what is wrong: without a `: `, YAML takes the next for its text."""
-        lines = self.source.lines
-        above = next((n for n in range(line - 1, -1, -1) if lines[n].strip()), None)
-        if above is None or not problem.startswith("mapping values are not allowed"):
-            return None
-        text = lines[above].strip()
-        if text.startswith(("- ", "#", "[", "{")) or re.search(r":(\s|$)|[\]}]$", text):
-            return None
-        start = lines[above].index(text)
-        span = Span(self.source, above + 1, start + 1, above + 1, start + len(text) + 1)
-        return "no `:` with a space stands in this line", span, _instead_of_colon(text)
-
-    def _explain_cut(self, line: str, mark: Any) -> bool:
-        """Whether a formula or name without quotes is why YAML stopped at a mark; reports it."""
-        before = line[: mark.column + 1]
-        cut = _CUT_FORMULA.search(before) or _CUT_NAME.search(before)
-        start, end = (cut.start(1), cut.end()) if cut else (0, 0)
-        where = f"at `{line[end - 1]}`" if cut else "at a bracket or comma inside it"
-        for begin in re.finditer(r"(?:^|[\s,\[{])(=[^=])", line[: mark.column]) if not cut else ():
-            piece = _extent(line[begin.start(1) :])
-            inside = begin.start(1) + len(piece) > mark.column
-            inside = inside and ": " not in re.split(r"[\[({]", piece)[0]
-            if inside and any(bracket in piece for bracket in _OPEN):
-                start, end = begin.start(1), begin.start(1) + len(piece)
-        if end == 0:
-            return False
-        word = "formula" if line[start] == "=" else "name"
-        span = Span(self.source, mark.line + 1, start + 1, mark.line + 1, end + 1)
-        message = f"YAML ends this {word} {where}"
-        self.findings.error("split-formula", message, span, self._quote(span, word))
-        return True
-
     def _error(self, code: str, message: str, span: Span, hint: str | None = None) -> None:
         self.findings.error(code, message, span, hint)
 
@@ -432,42 +337,7 @@ class _Composer:
         raise _Refused
 
     def _span(self, event: Any) -> Span:
-        return self._between(event.start_mark, event.end_mark)
-
-    def _between(self, start: Any, end: Any) -> Span:
-        return Span(self.source, start.line + 1, start.column + 1, end.line + 1, end.column + 1)
-
-    def at(self, text: str, position: int) -> Span:
-        """The one-character span at an offset of the text."""
-        before = text[:position]
-        line = before.count("\n") + 1
-        column = position - (before.rfind("\n") + 1) + 1
-        return Span(self.source, line, column, line, column + 1)
-
-
-def _in_words(problem: str, at: str) -> tuple[str, str | None]:
-    """YAML's problem as message and hint; `at` is the character where it stopped."""
-    if problem.startswith("found character that cannot start any token"):
-        if at == "\t":
-            return "a tab, where YAML wants spaces", "indent with spaces"
-        return f"text cannot begin with `{at}`", "quote it"
-    for start, words in _IN_WORDS.items():
-        if problem.startswith(start):
-            return words
-    return problem or "not valid YAML", None
-
-
-def _instead_of_colon(text: str) -> str:
-    """What to do about a line that begins like a key, but has no `: `."""
-    if text[:1].isspace():
-        return f"this space (U+{ord(text[0]):04X}) is none to YAML: write plain ones"
-    if re.match(r"[\w-]+:\S", text):
-        return "write a space after the `:`"
-    if re.match(r"[\w-]+\s*=", text):
-        return "write `:` and not `=`"
-    if word := re.match(r"([\w-]+)( |$)", text):
-        return f"write `{word[1]}: `, or check the indentation"
-    return "a comment begins with `#`" if text.startswith("/") else "check the indentation"
+        return between(self.source, event.start_mark, event.end_mark)
 
 
 def _can_be_cut(node: YamlNode) -> TypeGuard[Scalar]:
@@ -477,37 +347,3 @@ def _can_be_cut(node: YamlNode) -> TypeGuard[Scalar]:
 
 def _written(node: YamlNode) -> bool:
     return not (isinstance(node, Scalar) and node.text == "")
-
-
-def _extent(text: str) -> str:
-    """As much of a line as one formula or name takes: to a comma or bracket that ends it."""
-    depth = 0
-    quote = ""
-    for at, c in enumerate(text):
-        if quote:
-            quote = "" if c == quote else quote
-        elif c in "'\"":
-            quote = c
-        elif c in _OPEN:
-            depth += 1
-        elif c in _OPEN.values():
-            depth -= 1
-        if depth < 0 or (c == "," and depth == 0 and not quote):
-            return text[:at].rstrip()
-    return text.rstrip()
-
-
-def _balance(text: str) -> int:
-    """Brackets opened less brackets closed, outside quotes."""
-    depth = 0
-    quote = ""
-    for c in text:
-        if quote:
-            quote = "" if c == quote else quote
-        elif c in "'\"":
-            quote = c
-        elif c in _OPEN:
-            depth += 1
-        elif c in _OPEN.values():
-            depth -= 1
-    return depth

@@ -164,6 +164,13 @@ class Body:
     span: Span
 
 
+def bodies_beside(node: Node) -> list[Body]:
+    """The bodies inside a node whose children are named beside it: branches, and inline ones."""
+    if isinstance(node.call, Join):
+        return [branch for branch in node.call.branches if isinstance(branch, Body)]
+    return [node.call.body] if isinstance(node.call, Group) and node.call.inline else []
+
+
 @record
 class ParamDecl:
     name: str

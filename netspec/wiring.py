@@ -6,7 +6,18 @@ from dataclasses import dataclass, field
 
 from netspec.diagnostics import Findings
 from netspec.lazy import hints
-from netspec.syntax import Block, Body, Data, Group, Join, KindCall, Node, Share, Template
+from netspec.syntax import (
+    Block,
+    Body,
+    Data,
+    Group,
+    Join,
+    KindCall,
+    Node,
+    Share,
+    Template,
+    bodies_beside,
+)
 
 
 @dataclass(slots=True)
@@ -48,7 +59,7 @@ def _node(node: Node, scopes: list[_Names], findings: Findings) -> None:
     if node.from_ is not None:
         _reference(node.from_, scopes, findings)
     if node.repeat is not None:  # a turn may read what an earlier one named later in the text
-        for body in _bodies_here(node):
+        for body in bodies_beside(node):
             _foresee(body, scopes[-1])
     match node.call:
         case Group(body, inline):
@@ -69,22 +80,14 @@ def _node(node: Node, scopes: list[_Names], findings: Findings) -> None:
         isinstance(node.call, Group) and not node.call.inline
     )
     if named and node.key and node.key.plain and isinstance(copies, int) and copies > 1:
-        message = f"copies of this node are all named `{node.key.plain}`"
-        hint = f"make the name a template, such as `{node.key.plain}{{i + 1}}`, or write a list"
+        message, hint = hints.copies_words(node.key.plain)
         findings.error("duplicate-name", message, node.key.span, hint)
-
-
-def _bodies_here(node: Node) -> list[Body]:
-    """The bodies of a node whose children are named beside it."""
-    if isinstance(node.call, Join):
-        return [branch for branch in node.call.branches if isinstance(branch, Body)]
-    return [node.call.body] if isinstance(node.call, Group) and node.call.inline else []
 
 
 def _foresee(body: Body, names: _Names) -> None:
     for node in body.nodes:
         names.add(node)
-        for inner in _bodies_here(node):
+        for inner in bodies_beside(node):
             _foresee(inner, names)
 
 
@@ -94,9 +97,9 @@ def _reference(ref: Template, scopes: list[_Names], findings: Findings) -> None:
     first = ref.plain.partition(".")[0]
     if first.isdecimal() or any(names.may_have(first) for names in scopes):
         return
+    hint: str | None
     if any(first in names.later for names in scopes):
-        message = f"`{first}` comes after this, and a node reads only what is before it"
-        hint: str | None = "write it earlier, or read another value"
+        message, hint = hints.later_words(first)
     else:
         message = f"no value named `{first}` before this"
         known = [name for names in reversed(scopes) for name in names.plain]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from netspec.diagnostics import Note, Span
 from netspec.evaluate import UNKNOWN
+from netspec.lazy import hints
 from netspec.resolve.frames import Binding, Failed, Place, Scope
 from netspec.resolve.values import expand
-from netspec.syntax import Body, Group, Join, KindCall, Node
+from netspec.syntax import Group, KindCall, Node, bodies_beside
 
 
 def own_name(node: Node, named: bool, place: Place) -> str:
@@ -29,14 +30,13 @@ def refuse_taken(name: str, node: Node, index: int, place: Place) -> None:
         span = _named_at(node)
         other = place.scope.names[name].copy
         if index > 0 or (other is not None and other.syntax is node):
-            message = f"copies of this node are all named `{name}`"
-            hint = f"make the name a template, such as `{name}{{i + 1}}`, or write a list"
+            message, hint = hints.copies_words(name)
         else:
-            message, hint = f"`{name}` is already the name of a value here", None
+            message, hint = f"`{name}` is already the name of a value here", ""
         notes = []
-        if hint is None and other is not None:
+        if not hint and other is not None:
             notes.append(Note("the other is here", _named_at(other.syntax)))
-        place.frame.error("duplicate-name", message, span, hint, *notes)
+        place.frame.error("duplicate-name", message, span, hint or None, *notes)
         raise Failed
 
 
@@ -51,11 +51,6 @@ def bind_unknown(node: Node, scope: Scope) -> None:
             scope.names.setdefault(node.key.plain, Binding(UNKNOWN))
         else:
             scope.lost.append(node.key)
-    bodies: list[Body] = []
-    if isinstance(node.call, Join):
-        bodies = [branch for branch in node.call.branches if isinstance(branch, Body)]
-    elif isinstance(node.call, Group) and node.call.inline:
-        bodies = [node.call.body]
-    for body in bodies:
+    for body in bodies_beside(node):
         for child in body.nodes:
             bind_unknown(child, scope)

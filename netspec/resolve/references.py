@@ -79,9 +79,9 @@ def _report_missing_part(
 def _report_unknown(name: str, ref: Template, place: Place, branch: bool) -> None:
     known = [key for scope in _outwards(place.scope) for key in scope.names]
     message = f"no value named `{name}` before this"
+    hint: str | None
     if _comes_later(name, place.scope):
-        message = f"`{name}` comes after this, and a node reads only what is before it"
-        hint: str | None = "write it earlier, or read another value"
+        message, hint = hints.later_words(name)
     elif name in Op.registry:
         hint = f"`{name}` is an op, and a value's name belongs here"
         if branch:
